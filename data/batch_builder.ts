@@ -1,0 +1,168 @@
+/**
+ * Builds any batch of any epoch by its number alone; runs inside the loader, or in its workers.
+ * Because a batch depends on nothing but the seed and its number, the number of workers cannot
+ * change what is learned.
+ */
+import { type Batch, type ReadySample, VQACollator } from "./collator.ts";
+import { openDataset, type Split } from "./datasets.ts";
+import { ImageCache } from "./image_cache.ts";
+import { ImageProcessor } from "./processor.ts";
+import { permutation, Random } from "./random.ts";
+import { Samples } from "./samples.ts";
+import { tokenizerFor } from "./tokenizer.ts";
+
+/** What a worker must know to build batches: plain data. */
+export interface BatchOptions {
+  /** "shapes", a Parquet file, or a folder of them: see `openDataset()`. */
+  dataset: string;
+  /** Which part of it. */
+  split: Split;
+  /** Only that many rows from the start. */
+  rows?: number;
+  /** The seed of "shapes". Default 0. */
+  datasetSeed?: number;
+  /** "first" as nanoVLM v0.1 does, or "all" questions of a row as samples of their own. */
+  questionsPerRow: "first" | "all";
+  /** "bytes", or a folder: see `tokenizerFor()`. */
+  tokenizer: string;
+  /** Tokens per row, T. */
+  maxLength: number;
+  /** Pixels per side, S. */
+  imageSize: number;
+  /** Of the pixel values. Defaults 0 and 1, as nanoVLM v0.1. */
+  mean?: number;
+  /** Deviation of the pixel values. */
+  std?: number;
+  /** Rows per batch, B. */
+  batchSize: number;
+  /** Bytes of decoded and resized pictures to keep. Default 256 MiB. */
+  cacheBytes?: number;
+}
+
+/** Which batch. */
+export interface BatchPosition {
+  /** Of the shuffling. */
+  seed: number;
+  /** From 0. */
+  epoch: number;
+  /** Number of the batch within the epoch, from 0. */
+  batch: number;
+}
+
+/** A row that could not be read. */
+export interface SkippedRow {
+  /** Its number in the dataset. */
+  row: number;
+  /** What it is called. */
+  imageName: string;
+  /** The error that it met. */
+  reason: string;
+}
+
+/** A batch and what was learned about the dataset in making it. */
+export interface BuiltBatch {
+  /** The batch itself. */
+  batch: Batch;
+  /** All rows that were read or tried. */
+  rows: number[];
+  /** Rows that could not be read, once for each try. */
+  skipped: SkippedRow[];
+}
+
+/** The dataset, tokenizer and picture size that batches are made of. */
+export class BatchBuilder {
+  /** All samples of the dataset. */
+  readonly samples: Samples;
+  readonly #collator: VQACollator;
+  readonly #batchSize: number;
+  readonly #cache: ImageCache;
+  #order: { key: string; indices: Uint32Array } | undefined;
+
+  private constructor(samples: Samples, collator: VQACollator, options: BatchOptions) {
+    this.samples = samples;
+    this.#collator = collator;
+    this.#batchSize = options.batchSize;
+    this.#cache = new ImageCache(options.cacheBytes ?? 256 * 2 ** 20);
+  }
+
+  /**
+   * Opens what the options name.
+   *
+   * @throws {Error} when a file is missing
+   * @throws {SyntaxError} when a file is damaged
+   * @throws {TypeError} when the dataset's columns are of no known schema
+   * @throws {RangeError} when an option is out of range
+   */
+  static async open(options: BatchOptions): Promise<BatchBuilder> {
+    const { rows, datasetSeed, mean = 0, std = 1 } = options;
+    const dataset = await openDataset(options.dataset, options.split, {
+      ...(rows === undefined ? {} : { rows }),
+      ...(datasetSeed === undefined ? {} : { seed: datasetSeed }),
+    });
+    const samples = await Samples.open(dataset, options.questionsPerRow);
+    const tokenizer = await tokenizerFor(options.tokenizer);
+    const processor = new ImageProcessor(options.imageSize, { mean, std });
+    const collator = new VQACollator(tokenizer, options.maxLength, processor);
+    return new BatchBuilder(samples, collator, options);
+  }
+
+  #orderOf({ seed, epoch }: BatchPosition): Uint32Array {
+    const key = `${seed} ${epoch}`;
+    if (this.#order?.key !== key) {
+      const indices = permutation(this.samples.length, new Random(seed, epoch));
+      this.#order = { key, indices };
+    }
+    return this.#order.indices;
+  }
+
+  async #ready(index: number): Promise<ReadySample> {
+    const sample = await this.samples.at(index);
+    const processor = this.#collator.imageProcessor;
+    const image = await this.#cache.get(
+      sample.row,
+      () => processor.square(sample.image, sample.imageName),
+    );
+    return { ...sample, image };
+  }
+
+  /**
+   * Builds a batch: batchSize samples of the epoch's shuffled order, from number
+   * batch * batchSize on. In place of one that cannot be read the next sample after the batch
+   * comes in (which then occurs twice in the epoch), and after it the next again.
+   *
+   * @throws {RangeError} when more samples than fit in the batch (and more than 16) are bad
+   */
+  async build(position: BatchPosition): Promise<BuiltBatch> {
+    const order = this.#orderOf(position);
+    const ready: ReadySample[] = [];
+    const rows: number[] = [];
+    const skipped: SkippedRow[] = [];
+    let at = position.batch * this.#batchSize;
+    while (ready.length < this.#batchSize) {
+      const index = order[at++ % order.length] ?? 0;
+      const { row } = this.samples.locate(index);
+      rows.push(row);
+      try {
+        ready.push(await this.#ready(index));
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        skipped.push({ row, imageName: `${this.samples.dataset.name}, row ${row}`, reason });
+      }
+      if (skipped.length > Math.max(16, this.#batchSize)) throw tooManyBad(skipped);
+    }
+    return { batch: this.#collator.collate(ready), rows, skipped };
+  }
+}
+
+/** The error that stops a run, listing up to ten of the rows that could not be read. */
+export function tooManyBad(skipped: readonly SkippedRow[], rowsTried?: number): RangeError {
+  const list = skipped.slice(0, 10).map(({ imageName, reason }) => `  ${imageName}: ${reason}`);
+  const more = skipped.length > 10 ? [`  and ${skipped.length - 10} more`] : [];
+  return new RangeError([
+    `Cannot go on loading: found ${skipped.length} rows that cannot be read` +
+    (rowsTried === undefined ? ` in one batch` : ` among ${rowsTried}`) +
+    `, expected at most one in a hundred. Repair or leave out:`,
+    ...list,
+    ...more,
+  ].join("\n"));
+}

@@ -1,0 +1,43 @@
+/**
+ * What a dataset is to the rest of the data room: numbered rows of one picture with questions and
+ * answers. Implemented by shapes.ts and parquet_dataset.ts, opened by datasets.ts, indexed by
+ * samples.ts.
+ */
+import type { RgbImage } from "./rgb_image.ts";
+
+/** The part of a dataset to learn from, or to check on. */
+export type Split = "train" | "validation";
+
+/** One question about a picture with its answer. */
+export interface Turn {
+  /** As asked, without a prompt. */
+  question: string;
+  /** As expected, without an end token. */
+  answer: string;
+  /** The kind of question: a line of the accuracy table. */
+  category: string;
+}
+
+/** One picture and all that is asked about it. */
+export interface Row {
+  /** A picture file's bytes, or a picture. */
+  image: Uint8Array | RgbImage;
+  /** What to call the picture in messages. */
+  imageName: string;
+  /** At least one, in the order of the file. */
+  turns: Turn[];
+}
+
+/** Numbered rows. */
+export interface Dataset {
+  /** What to call it in logs and messages. */
+  readonly name: string;
+  /** Number of rows. */
+  readonly rows: number;
+  /** How its questions are meant to be asked: freely, or for the letter of a choice. */
+  readonly format: "vqa" | "multiple-choice";
+  /** One row, `index` from 0. */
+  row(index: number): Promise<Row> | Row;
+  /** The number of questions of every row, without decoding pictures. (rows) */
+  turnCounts(): Promise<Uint32Array>;
+}

@@ -1,0 +1,224 @@
+/**
+ * The stream of training batches: shuffled anew each epoch, built ahead of time in workers, and
+ * resumable at any batch. Between collator.ts and the model.
+ *
+ * Source: what PyTorch's DataLoader does for nanoVLM v0.1 (shuffle and drop_last on).
+ */
+import { type BatchOptions, type SkippedRow, tooManyBad } from "./batch_builder.ts";
+import type { BuiltBatch } from "./batch_builder.ts";
+import type { Batch } from "./collator.ts";
+import { type BatchSource, openHere, openWorker } from "./loader_source.ts";
+
+export type { SkippedRow } from "./batch_builder.ts";
+
+/** What to load, and how far ahead. Plain data. */
+export interface LoaderOptions extends BatchOptions {
+  /** Of the shuffling: a whole number from 0 to 2^32 - 1. */
+  seed: number;
+  /** Threads that build batches; 0 builds them in this one. Default 1. */
+  workers?: number;
+  /** Batches that each worker builds ahead. Default 2. */
+  prefetchBatches?: number;
+}
+
+/** A place in the stream: plain data, to be saved with a checkpoint. */
+export interface LoaderState {
+  /** Of the shuffling. */
+  seed: number;
+  /** From 0. */
+  epoch: number;
+  /** Samples of the epoch's order that are behind: a multiple of the batch size. */
+  index: number;
+}
+
+/** This many rows may be bad whatever their share, so that a small dataset survives them. */
+const TOLERATED_BAD_ROWS = 3;
+const TOLERATED_BAD_SHARE = 0.01;
+
+/** Cache budgets are shared out among the workers. */
+async function openSources(options: LoaderOptions, workers: number): Promise<BatchSource[]> {
+  if (workers === 0) return [await openHere(options)];
+  const share = { ...options, cacheBytes: (options.cacheBytes ?? 256 * 2 ** 20) / workers };
+  const opening = Array.from({ length: workers }, () => openWorker(share));
+  const results = await Promise.allSettled(opening);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) {
+    for (const result of results) if (result.status === "fulfilled") result.value.close();
+    throw failed.reason;
+  }
+  return await Promise.all(opening);
+}
+
+function requireWhole(what: string, value: number, least: number): void {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(
+      `Cannot open loader: found ${what} "${value}", expected a whole number from ${least} on`,
+    );
+  }
+}
+
+/**
+ * Endless batches of a dataset. The last samples of an epoch that do not fill a batch are left
+ * out. The same seed gives the same batches whatever the number of workers.
+ *
+ * A row that cannot be read is counted in `skipped` and another sample takes its place. More than
+ * 1 % bad rows of those read so far, and more than 3, end the stream with an error.
+ */
+export class Loader {
+  /** Number of samples of the dataset. */
+  readonly samples: number;
+  /** Number of batches of an epoch. */
+  readonly batchesPerEpoch: number;
+  readonly #batchSize: number;
+  readonly #sources: readonly BatchSource[];
+  /** Batches to keep under way while the consumer is busy. */
+  readonly #ahead: number;
+  readonly #skipped: SkippedRow[] = [];
+  readonly #badRows = new Set<number>();
+  /** 1 at rows that were read or tried. (rows) */
+  readonly #tried: Uint8Array;
+  #triedRows = 0;
+  #waitMilliseconds = 0;
+  #seed: number;
+  /** Number of the next batch, counted through all epochs. */
+  #next = 0;
+  /** Batches under way, the next one first. */
+  #queue: Promise<BuiltBatch>[] = [];
+
+  private constructor(options: LoaderOptions, sources: readonly BatchSource[]) {
+    const { samples = 0, rows = 0 } = sources[0] ?? {};
+    this.samples = samples;
+    this.batchesPerEpoch = Math.floor(samples / options.batchSize);
+    this.#batchSize = options.batchSize;
+    this.#sources = sources;
+    this.#ahead = options.workers === 0 ? 0 : (options.prefetchBatches ?? 2) * sources.length;
+    this.#tried = new Uint8Array(rows);
+    this.#seed = options.seed;
+  }
+
+  /**
+   * Opens the dataset, in every worker.
+   *
+   * @throws {Error} when a file is missing
+   * @throws {SyntaxError} when a file is damaged
+   * @throws {TypeError} when the dataset's columns are of no known schema
+   * @throws {RangeError} when an option is out of range, or a batch is larger than the dataset
+   */
+  static async open(options: LoaderOptions): Promise<Loader> {
+    const { workers = 1, prefetchBatches = 2 } = options;
+    requireWhole("batch size", options.batchSize, 1);
+    requireWhole("number of workers", workers, 0);
+    requireWhole("number of batches ahead", prefetchBatches, 1);
+    requireWhole("seed", options.seed, 0);
+    const loader = new Loader(options, await openSources(options, workers));
+    if (loader.batchesPerEpoch === 0) {
+      loader.close();
+      throw new RangeError(
+        `Cannot open loader: found ${loader.samples} samples in "${options.dataset}", expected at ` +
+          `least one batch of ${options.batchSize}. Choose a smaller batch size.`,
+      );
+    }
+    return loader;
+  }
+
+  /** Rows that could not be read so far, each once. */
+  get skipped(): readonly SkippedRow[] {
+    return this.#skipped;
+  }
+
+  /** Time that `next()` has waited for batches since opening. */
+  get waitMilliseconds(): number {
+    return this.#waitMilliseconds;
+  }
+
+  /** The place of the batch that `next()` returns next. */
+  state(): LoaderState {
+    const epoch = Math.floor(this.#next / this.batchesPerEpoch);
+    const index = (this.#next % this.batchesPerEpoch) * this.#batchSize;
+    return { seed: this.#seed, epoch, index };
+  }
+
+  /**
+   * Goes to a place in the stream, such as one saved with a checkpoint.
+   *
+   * @throws {RangeError} when the place is not the beginning of a batch of this loader
+   */
+  restore({ seed, epoch, index }: LoaderState): void {
+    const batch = index / this.#batchSize;
+    const whole = [seed, epoch, batch].every((value) => Number.isInteger(value) && value >= 0);
+    if (!whole || batch >= this.batchesPerEpoch) {
+      throw new RangeError(
+        `Cannot restore loader: found seed "${seed}", epoch "${epoch}", index "${index}", expected ` +
+          `whole numbers, the index a multiple of ${this.#batchSize} below ` +
+          `${
+            this.batchesPerEpoch * this.#batchSize
+          }. The dataset or the batch size is another one.`,
+      );
+    }
+    this.#seed = seed;
+    this.#next = epoch * this.batchesPerEpoch + batch;
+    this.#queue = [];
+  }
+
+  #request(number: number): Promise<BuiltBatch> {
+    const source = this.#sources[number % this.#sources.length];
+    if (!source) throw new Error("Cannot load data: found no source, expected one");
+    const epoch = Math.floor(number / this.batchesPerEpoch);
+    const built = source.build({ seed: this.#seed, epoch, batch: number % this.batchesPerEpoch });
+    built.catch(() => {}); // next() reports it when its turn comes
+    return built;
+  }
+
+  #fill(length: number): void {
+    while (this.#queue.length < length) {
+      this.#queue.push(this.#request(this.#next + this.#queue.length));
+    }
+  }
+
+  /** Counts the rows of a batch, and stops the stream when too many are bad. */
+  #account({ rows, skipped }: BuiltBatch): void {
+    for (const row of rows) {
+      if (!this.#tried[row]) this.#triedRows++;
+      this.#tried[row] = 1;
+    }
+    for (const bad of skipped) {
+      if (this.#badRows.has(bad.row)) continue;
+      this.#badRows.add(bad.row);
+      this.#skipped.push(bad);
+    }
+    const tolerated = Math.max(TOLERATED_BAD_ROWS, this.#triedRows * TOLERATED_BAD_SHARE);
+    if (this.#skipped.length > tolerated) throw tooManyBad(this.#skipped, this.#triedRows);
+  }
+
+  /**
+   * The next batch; the one after an epoch's last is the next epoch's first. Wait for one before
+   * asking for another.
+   *
+   * @throws {RangeError} when too many rows cannot be read; the message lists them
+   * @throws {Error} when a worker breaks, or the loader is closed
+   */
+  async next(): Promise<Batch> {
+    const start = performance.now();
+    try {
+      this.#fill(Math.max(1, this.#ahead));
+      const [first] = this.#queue;
+      if (!first) throw new Error("Cannot load data: found no batch under way, expected one");
+      const built = await first;
+      this.#account(built);
+      this.#queue.shift();
+      this.#next++;
+      this.#fill(this.#ahead);
+      return built.batch;
+    } catch (error) {
+      this.#queue = []; // the place stays, so that a further call tries the same batch again
+      throw error;
+    } finally {
+      this.#waitMilliseconds += performance.now() - start;
+    }
+  }
+
+  /** Ends the workers. A `next()` under way fails. */
+  close(): void {
+    for (const source of this.#sources) source.close();
+  }
+}

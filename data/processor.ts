@@ -1,0 +1,122 @@
+/**
+ * What goes into the model, made from what users and datasets hold: prompts from questions, and
+ * pixels from picture files. Reading order of the data room starts here.
+ *
+ * Source: nanoVLM v0.1, data/processors.py and data/datasets.py.
+ */
+import { decodeImage } from "./image.ts";
+import { resize } from "./resize.ts";
+import type { RgbImage } from "./rgb_image.ts";
+
+/** The prompt of a free question; the answer follows without a space. */
+export function vqaPrompt(question: string): string {
+  return `Question: ${question} Answer:`;
+}
+
+/** The prompt of a multiple-choice question, as the MMStar benchmark is asked. */
+export function mmstarPrompt(question: string): string {
+  return `Question: ${question} \nAnswer only with the letter! \nAnswer:`;
+}
+
+/** How bytes become numbers: (byte / 255 - mean) / std, the same for every channel. */
+export interface Normalization {
+  /** Of values from 0 to 1. */
+  mean: number;
+  /** Of values from 0 to 1, above 0. */
+  std: number;
+}
+
+/** The float32 value of each byte. With mean 0 and std 1 exactly torchvision's `ToTensor`. */
+function byteValues({ mean, std }: Normalization): Float32Array {
+  return Float32Array.from({ length: 256 }, (_, byte) => (byte / 255 - mean) / std);
+}
+
+/** Writes (height, width, 3) bytes as (3, height, width) numbers. */
+function writePixels(image: RgbImage, values: Float32Array, target: Float32Array): void {
+  const plane = image.width * image.height;
+  for (let pixel = 0, from = 0; pixel < plane; pixel++) {
+    for (let c = 0; c < 3; c++) target[c * plane + pixel] = values[image.data[from++] ?? 0] ?? 0;
+  }
+}
+
+/**
+ * The picture as numbers for the vision encoder.
+ *
+ * @param image (height, width, 3) bytes
+ * @returns (3, height, width)
+ */
+export function toPixels(image: RgbImage, normalization: Normalization): Float32Array {
+  const pixels = new Float32Array(3 * image.width * image.height); // (3, height, width)
+  writePixels(image, byteValues(normalization), pixels);
+  return pixels;
+}
+
+/** Makes pictures of any kind and size ready for the vision encoder. */
+export class ImageProcessor {
+  /** Width and height in pixels of what the encoder sees. */
+  readonly imageSize: number;
+  readonly #values: Float32Array;
+
+  /**
+   * Sets up the processor.
+   *
+   * @param imageSize pixels per side
+   * @param normalization nanoVLM v0.1 uses mean 0 and deviation 1, the default
+   * @throws {RangeError} when a number is out of range
+   */
+  constructor(imageSize: number, normalization: Normalization = { mean: 0, std: 1 }) {
+    const { mean, std } = normalization;
+    if (!Number.isInteger(imageSize) || imageSize < 1 || !Number.isFinite(mean) || !(std > 0)) {
+      throw new RangeError(
+        `Cannot make image processor: found image size "${imageSize}", mean "${mean}", std ` +
+          `"${std}", expected a whole size from 1 on, a finite mean and a positive std`,
+      );
+    }
+    this.imageSize = imageSize;
+    this.#values = byteValues(normalization);
+  }
+
+  /**
+   * Decodes a file, if it is one, and resizes to the encoder's size.
+   *
+   * @param image a picture file's bytes, or a picture
+   * @param name what to call it in messages
+   * @returns (imageSize, imageSize, 3) bytes
+   * @throws {SyntaxError} when the file cannot be decoded
+   * @throws {RangeError} when its declared size is absurd
+   */
+  async square(image: Uint8Array | RgbImage, name: string): Promise<RgbImage> {
+    const decoded = image instanceof Uint8Array ? await decodeImage(image, name) : image;
+    return resize(decoded, this.imageSize, this.imageSize);
+  }
+
+  /**
+   * Writes a picture of the encoder's size as numbers.
+   *
+   * @param image (imageSize, imageSize, 3) bytes
+   * @param target (3, imageSize, imageSize)
+   * @throws {TypeError} when the picture has another size
+   */
+  write(image: RgbImage, target: Float32Array): void {
+    if (image.width !== this.imageSize || image.height !== this.imageSize) {
+      throw new TypeError(
+        `Cannot write pixels: found a picture of ${image.width}x${image.height}, expected ` +
+          `${this.imageSize}x${this.imageSize}. Call square() first.`,
+      );
+    }
+    writePixels(image, this.#values, target);
+  }
+
+  /**
+   * From a picture file or picture to the encoder's input in one step.
+   *
+   * @returns (3, imageSize, imageSize)
+   * @throws {SyntaxError} when the file cannot be decoded
+   * @throws {RangeError} when its declared size is absurd
+   */
+  async process(image: Uint8Array | RgbImage, name: string): Promise<Float32Array> {
+    const pixels = new Float32Array(3 * this.imageSize ** 2); // (3, imageSize, imageSize)
+    this.write(await this.square(image, name), pixels);
+    return pixels;
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Numbers the question-answer pairs of a dataset: what the loader shuffles and the evaluator walks
+ * through. Between datasets.ts and collator.ts.
+ */
+import type { Dataset, Row } from "./dataset.ts";
+
+/** One question about one picture. */
+export interface Sample {
+  /** Its number among the samples. */
+  index: number;
+  /** The row it is from. */
+  row: number;
+  /** A picture file's bytes, or a picture. */
+  image: Row["image"];
+  /** What to call the picture in messages. */
+  imageName: string;
+  /** As asked, without a prompt. */
+  question: string;
+  /** As expected, without an end token. */
+  answer: string;
+  /** The kind of question. */
+  category: string;
+}
+
+/** A dataset as a list of single questions, in the order of rows and of questions within a row. */
+export class Samples {
+  /** Where the samples are from. */
+  readonly dataset: Dataset;
+  /** Number of samples. */
+  readonly length: number;
+  /** Number of the first sample of each row, and in the end the number of all. (rows + 1) */
+  readonly #starts: Uint32Array;
+
+  private constructor(dataset: Dataset, counts: Uint32Array) {
+    this.dataset = dataset;
+    this.#starts = new Uint32Array(counts.length + 1);
+    let sum = 0;
+    counts.forEach((count, row) => this.#starts[row + 1] = sum += count);
+    this.length = sum;
+  }
+
+  /**
+   * Counts the questions of every row.
+   *
+   * @param questionsPerRow "first" takes each row's first question, as nanoVLM v0.1 does; "all"
+   * takes every one
+   * @throws {RangeError} when there is no question at all
+   */
+  static async open(dataset: Dataset, questionsPerRow: "first" | "all"): Promise<Samples> {
+    const counts = questionsPerRow === "first"
+      ? new Uint32Array(dataset.rows).fill(1)
+      : await dataset.turnCounts();
+    const samples = new Samples(dataset, counts);
+    if (samples.length === 0) {
+      throw new RangeError(
+        `Cannot draw samples from "${dataset.name}": found no questions, expected at least one`,
+      );
+    }
+    return samples;
+  }
+
+  /**
+   * Where a sample is: its row, and its place among the row's questions.
+   *
+   * @throws {RangeError} when there is no such sample
+   */
+  locate(index: number): { row: number; turn: number } {
+    if (!Number.isInteger(index) || index < 0 || index >= this.length) {
+      throw new RangeError(
+        `Cannot find sample: found index "${index}", expected a whole number from 0 to ${
+          this.length - 1
+        }`,
+      );
+    }
+    let low = 0; // the row's number is in [low, high)
+    let high = this.#starts.length - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((this.#starts[middle] ?? 0) <= index) low = middle;
+      else high = middle;
+    }
+    return { row: low, turn: index - (this.#starts[low] ?? 0) };
+  }
+
+  /**
+   * Reads one sample.
+   *
+   * @throws {RangeError} when there is no such sample, or its row holds no such question
+   * @throws {TypeError} when its row has a field of the wrong kind
+   * @throws {SyntaxError} when its file is damaged
+   */
+  async at(index: number): Promise<Sample> {
+    const place = this.locate(index);
+    const { image, imageName, turns } = await this.dataset.row(place.row);
+    const turn = turns[place.turn];
+    if (!turn) {
+      throw new RangeError(
+        `Cannot read sample ${index} (${imageName}): found ${turns.length} questions, expected ` +
+          `more than ${place.turn}`,
+      );
+    }
+    return { index, row: place.row, image, imageName, ...turn };
+  }
+}

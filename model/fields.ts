@@ -1,0 +1,178 @@
+// Typed keys of a configuration: what each one accepts, its initial value, and how `key=value` text is read.
+// Used by config.ts, for JSON files and for `--set`. Ours: nanoVLM relies on Python's dataclasses, which check no types.
+
+/** One key of a configuration. */
+export interface Field<T> {
+  readonly initial: T;
+  /** What the key accepts, for error messages. */
+  readonly expected: string;
+  /** Whether Python writes the value as a float (`1.0`, not `1`). */
+  readonly isFloat: boolean;
+  /** Throws a `TypeError` for the wrong kind of value and a `RangeError` for an impossible one. */
+  check(value: unknown, place: string): T;
+  /** The value that `text` stands for, unchecked. */
+  fromText(text: string): unknown;
+}
+
+/** The keys of the configuration `T`, in the order in which they are written. */
+export type Fields<T> = { readonly [K in keyof T]-?: Field<T[K]> };
+
+interface FieldRules<T> {
+  readonly initial: T;
+  readonly expected: string;
+  isKind(value: unknown): value is T;
+  isPossible?(value: T): boolean;
+  fromText(text: string): unknown;
+  readonly isFloat?: boolean;
+}
+
+function field<T>(rules: FieldRules<T>): Field<T> {
+  const { initial, expected, fromText, isFloat = false } = rules;
+  const check = (value: unknown, place: string): T => {
+    const message = `Cannot ${place}: ${
+      JSON.stringify(value)
+    }, expected ${expected}. Correct the value.`;
+    if (!rules.isKind(value)) throw new TypeError(message);
+    if (rules.isPossible?.(value) === false) throw new RangeError(message);
+    return value;
+  };
+  return { initial, expected, isFloat, check, fromText };
+}
+
+const isNumber = (value: unknown): value is number => typeof value === "number";
+// Text that is no number stays text, so that check() can show what the user wrote.
+const numberFromText = (text: string): unknown =>
+  text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+
+/** A whole number of at least `minimum`. */
+export function integer(initial: number, minimum = 1): Field<number> {
+  return field({
+    initial,
+    expected: `a whole number of at least ${minimum}`,
+    isKind: isNumber,
+    isPossible: (value) => Number.isSafeInteger(value) && value >= minimum,
+    fromText: numberFromText,
+  });
+}
+
+/** A finite number of at least `minimum`, or greater than it where `exclusive`. */
+export function number(
+  initial: number,
+  minimum = -Infinity,
+  exclusive = false,
+): Field<number> {
+  const bound = exclusive ? `greater than ${minimum}` : `of at least ${minimum}`;
+  return field({
+    initial,
+    expected: minimum === -Infinity ? "a number" : `a number ${bound}`,
+    isFloat: true,
+    isKind: isNumber,
+    isPossible: (value) =>
+      Number.isFinite(value) && value >= minimum &&
+      !(exclusive && value === minimum),
+    fromText: numberFromText,
+  });
+}
+
+/** A number from 0 up to, but not including, 1. */
+export function fraction(initial: number): Field<number> {
+  return field({
+    initial,
+    expected: "a number from 0 to below 1",
+    isFloat: true,
+    isKind: isNumber,
+    isPossible: (value) => value >= 0 && value < 1,
+    fromText: numberFromText,
+  });
+}
+
+/** true or false. */
+export function flag(initial: boolean): Field<boolean> {
+  return field({
+    initial,
+    expected: "true or false",
+    isKind: (value) => typeof value === "boolean",
+    fromText: (text) => text === "true" ? true : text === "false" ? false : text,
+  });
+}
+
+/** Any text. */
+export function text(initial: string): Field<string> {
+  return field({
+    initial,
+    expected: "a text",
+    isKind: (value) => typeof value === "string",
+    fromText: (value) => value,
+  });
+}
+
+/** A list of texts; on a command line separated by commas. */
+export function texts(initial: readonly string[]): Field<readonly string[]> {
+  return field({
+    initial,
+    expected: "a list of texts",
+    isKind: (value): value is readonly string[] =>
+      Array.isArray(value) && value.every((item) => typeof item === "string"),
+    fromText: (value) => value === "" ? [] : value.split(","),
+  });
+}
+
+/** One of `options`. */
+export function choice<T extends string>(
+  initial: T,
+  options: readonly T[],
+): Field<T> {
+  return field({
+    initial,
+    expected: options.map((option) => JSON.stringify(option)).join(" or "),
+    isKind: (value): value is T => options.some((option) => option === value),
+    fromText: (value) => value,
+  });
+}
+
+/** What `inner` accepts, or null. */
+export function nullable<T>(
+  inner: Field<T>,
+  initial: T | null = null,
+): Field<T | null> {
+  return {
+    initial,
+    expected: `${inner.expected}, or null`,
+    isFloat: inner.isFloat,
+    check: (value, place) => value === null ? null : inner.check(value, place),
+    fromText: (value) => value === "null" ? null : inner.fromText(value),
+  };
+}
+
+/** The keys of `fields`, typed. */
+export function keysOf<T extends object>(
+  fields: Fields<T>,
+): Array<keyof T & string> {
+  return Object.keys(fields) as Array<keyof T & string>;
+}
+
+/** The configuration with every key at its initial value. */
+export function initialValues<T extends object>(fields: Fields<T>): T {
+  const values: Partial<T> = {};
+  for (const key of keysOf(fields)) values[key] = fields[key].initial;
+  return values as T;
+}
+
+/** The known key that `key` was most likely meant to be: the fewest letters to change. */
+export function nearestKey(key: string, known: readonly string[]): string {
+  const distances = known.map((name) => editDistance(key, name));
+  return known[distances.indexOf(Math.min(...distances))] ?? "";
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

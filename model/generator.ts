@@ -1,0 +1,226 @@
+/**
+ * Answers: a prompt goes through the model once (prefill), then one token at a time (decode), with a KV cache.
+ *
+ * Both are recorded plans; the sampled token, its place and the position stay on the GPU, and the host reads several tokens
+ * at a time. Plans are kept by batch and by prompt length, rounded up: what stands behind a prompt is hidden by causality
+ * and overwritten by the answer.
+ * Source: generate() of nanoVLM models/vision_language_model.py at v0.1. Differs from nanoVLM: it stops at the end token
+ * and uses a cache; the tokens up to there are the same.
+ */
+import { embedding } from "../shaders/embedding.ts";
+import { gatherRows } from "../shaders/gather_rows.ts";
+import { matmul } from "../shaders/matmul.ts";
+import { Plan } from "../shaders/runtime/plan.ts";
+import type { Recorder } from "../shaders/runtime/recorder.ts";
+import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
+import { advance, sample, type SampleMode } from "../shaders/sample.ts";
+import { BatchInputs, type HostBatch, imageTokens } from "./inputs.ts";
+import { KVCache } from "./kv_cache.ts";
+import type { VisionLanguageModel } from "./vision_language_model.ts";
+
+/** How to generate. */
+export interface GenerateOptions {
+  /** Tokens at most, per row. */
+  readonly maxNewTokens: number;
+  /** "greedy", or what to draw from. */
+  readonly mode: SampleMode;
+  /** Where the random numbers start; greedy decoding has none. */
+  readonly seed?: number;
+  /** Where a row ends; without it every row gets `maxNewTokens`. */
+  readonly eosTokenId?: number;
+  /** Called with each row's new tokens as they come. */
+  readonly onTokens?: (tokens: readonly (readonly number[])[]) => void;
+}
+
+/** Prompt and answer lengths are rounded up to these. */
+const LENGTH_STEP = 16;
+const CAPACITY_STEP = 64;
+/** Tokens between two looks at the answer: the wait is 12 ms, and a token past the end is wasted work. */
+const CHUNK = 4;
+
+interface Session {
+  readonly inputs: BatchInputs;
+  readonly cache: KVCache;
+  /** u32 (B): the row of each sequence whose next token is wanted. */
+  readonly lastRows: Tensor;
+  /** u32 (B): the newest tokens. */
+  readonly next: Tensor;
+  /** u32 (capacity, B): all new tokens. */
+  readonly history: Tensor;
+  /** u32 [1]: how many rows of it are filled. */
+  readonly filled: Tensor;
+  /** u32 [1]. */
+  readonly seed: Tensor;
+  readonly prefill: Plan;
+  readonly decode: Plan;
+}
+
+/** Generates answers. */
+export class Generator {
+  readonly #sessions: Map<string, Promise<Session>> = new Map();
+
+  constructor(readonly model: VisionLanguageModel) {}
+
+  /**
+   * The new tokens of each row, up to and without the end token.
+   *
+   * @throws {RangeError} where prompt and answer are longer than the model's context.
+   * @throws {DeviceError} {ShaderError}
+   */
+  async generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
+    const { maxNewTokens, eosTokenId } = options;
+    const length = imageTokens(this.model.config) + batch.length;
+    this.#checkLength(length, maxNewTokens);
+    const session = await this.#sessionFor(batch, options);
+    this.#start(session, batch, options.seed ?? 0);
+    const answers: number[][] = Array.from({ length: batch.size }, () => []);
+    const ended = answers.map(() => false);
+    session.prefill.run();
+    let made = 1;
+    for (let seen = 0; seen < maxNewTokens && !ended.every(Boolean); seen = made) {
+      if (seen > 0) {
+        made = Math.min(seen + CHUNK, maxNewTokens);
+        for (let i = seen; i < made; i++) session.decode.run();
+      }
+      const [history] = await readAll(this.model.device, [session.history]);
+      const fresh = answers.map((answer, b) => {
+        const first = answer.length;
+        for (let i = seen; i < made && !ended[b]; i++) {
+          const token = history?.[i * batch.size + b] ?? 0;
+          if (token === eosTokenId) ended[b] = true;
+          else answer.push(token);
+        }
+        return answer.slice(first);
+      });
+      options.onTokens?.(fresh);
+    }
+    return answers;
+  }
+
+  #checkLength(length: number, maxNewTokens: number): void {
+    const context = this.model.config.lm_max_position_embeddings;
+    if (length + maxNewTokens <= context) return;
+    throw new RangeError(
+      `Cannot generate: image and question take ${length} tokens and the answer up to ${maxNewTokens}, ` +
+        `expected at most ${context} together; shorten the question`,
+    );
+  }
+
+  #sessionFor(batch: HostBatch, { maxNewTokens, mode }: GenerateOptions): Promise<Session> {
+    const { config } = this.model;
+    const length = Math.ceil(batch.length / LENGTH_STEP) * LENGTH_STEP;
+    const needed = imageTokens(config) + length + maxNewTokens;
+    const capacity = Math.ceil(needed / CAPACITY_STEP) * CAPACITY_STEP;
+    const key = JSON.stringify([batch.size, length, capacity, mode]);
+    let session = this.#sessions.get(key);
+    if (!session) {
+      session = this.#record({ size: batch.size, length, capacity, mode });
+      this.#sessions.set(key, session);
+    }
+    return session;
+  }
+
+  #start(session: Session, batch: HostBatch, seed: number): void {
+    const { device, config } = this.model;
+    const { inputs, cache, lastRows } = session;
+    const { length } = inputs.shape;
+    const image = imageTokens(config);
+    const end = image + batch.length;
+    const padded = (values: Int32Array) => {
+      const rows = new Int32Array(batch.size * length);
+      for (let b = 0; b < batch.size; b++) {
+        rows.set(values.subarray(b * batch.length, (b + 1) * batch.length), b * length);
+      }
+      return rows;
+    };
+    const { labels: _, ...unlabelled } = batch;
+    inputs.upload({
+      ...unlabelled,
+      length,
+      inputIds: padded(batch.inputIds),
+      attentionMask: padded(batch.attentionMask),
+    });
+    const mask = new Uint32Array(cache.mask.length).fill(1);
+    batch.attentionMask.forEach((visible, i) => {
+      const b = Math.floor(i / batch.length);
+      mask[b * cache.capacity + image + i % batch.length] = visible ? 1 : 0;
+    });
+    cache.mask.upload(device, mask);
+    cache.position.upload(device, Uint32Array.of(end));
+    lastRows.upload(
+      device,
+      Uint32Array.from({ length: batch.size }, (_, b) => b * inputs.length + end - 1),
+    );
+    session.filled.upload(device, Uint32Array.of(0));
+    session.seed.upload(device, Uint32Array.of(seed >>> 0));
+  }
+
+  async #record(
+    shape: { size: number; length: number; capacity: number; mode: SampleMode },
+  ): Promise<Session> {
+    const { device, config } = this.model;
+    const { size, length, capacity } = shape;
+    const u32 = (label: string, dims: number[]) => persistent(device, label, dims, "u32");
+    const state = await device.scoped("make the memory for an answer", () => ({
+      inputs: new BatchInputs(device, config, { size, length, labels: 1 }),
+      cache: new KVCache(device, config, size, capacity),
+      lastRows: u32("last rows", [size]),
+      next: u32("next tokens", [size]),
+      history: u32("new tokens", [capacity, size]),
+      filled: u32("new tokens count", [1]),
+      seed: u32("seed", [1]),
+    }));
+    const prefill = await Plan.record(device, (rec) => this.#prefill(rec, state, shape.mode));
+    const decode = await Plan.record(device, (rec) => this.#decode(rec, state, shape.mode));
+    return { ...state, prefill, decode };
+  }
+
+  #prefill(rec: Recorder, state: Omit<Session, "prefill" | "decode">, mode: SampleMode): void {
+    const { model } = this;
+    const { inputs, cache } = state;
+    const position = rec.constant("position 0", [1], "u32", new Uint32Array(1));
+    const x = model.embed(rec, inputs, position)
+      .view(inputs.shape.size, inputs.length, model.config.lm_hidden_dim); // (B, L, C)
+    const rotary = model.decoder.rotary(rec, cache.capacity);
+    const context = { mask: cache.mask, position, ...rotary, caches: cache.blocks };
+    const hidden = model.decoder.forward(rec, x, context);
+    this.#sample(rec, gatherRows(rec, hidden, state.lastRows), state, mode);
+  }
+
+  #decode(rec: Recorder, state: Omit<Session, "prefill" | "decode">, mode: SampleMode): void {
+    const { decoder, config } = this.model;
+    const { cache, next } = state;
+    const x = embedding(rec, next, decoder.tokenEmbedding)
+      .view(cache.batch, 1, config.lm_hidden_dim); // (B, 1, C)
+    const { mask, position, blocks: caches } = cache;
+    const rotary = decoder.rotary(rec, cache.capacity);
+    const hidden = decoder.forward(rec, x, { mask, position, ...rotary, caches });
+    this.#sample(rec, hidden.view(cache.batch, config.lm_hidden_dim), state, mode);
+    advance(rec, position);
+  }
+
+  /** Head and sampling for the rows x (B, C). */
+  #sample(
+    rec: Recorder,
+    x: Tensor,
+    state: Omit<Session, "prefill" | "decode">,
+    mode: SampleMode,
+  ): void {
+    const { next, history, filled, seed } = state;
+    const weight = rec.use(this.model.decoder.head);
+    const [rows, columns, depth] = [x.dim(0), weight.dim(0), weight.dim(1)];
+    const logits = rec.tensor("logits", [rows, columns]);
+    matmul(rec, { lhs: x, rhs: weight, y: logits, rows, columns, depth, transposeRhs: true });
+    sample(rec, { logits, next, history, position: filled, mode, seed });
+    advance(rec, filled);
+  }
+
+  /** Frees plans and caches. */
+  async destroy(): Promise<void> {
+    for (const session of this.#sessions.values()) {
+      const { inputs, cache, prefill, decode, ...tensors } = await session;
+      for (const part of [inputs, cache, prefill, decode]) part.destroy();
+      for (const tensor of Object.values(tensors)) bufferOf(tensor).destroy();
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * AdamW over a model's flat parameter groups: one dispatch a group (more only where a group is larger than one binding),
+ * all hyperparameters in a small buffer, so that a recorded step serves every learning rate.
+ *
+ * Source: torch.optim.AdamW with nanoVLM's settings (train.py at v0.1).
+ */
+import { adamw, adamwHyper } from "../shaders/adamw.ts";
+import { gradientNorm } from "../shaders/gradient_norm.ts";
+import type { Device } from "../shaders/runtime/device.ts";
+import type { Recorder } from "../shaders/runtime/recorder.ts";
+import { bufferOf, persistent, slice, type Tensor } from "../shaders/runtime/tensor.ts";
+import type { ParameterGroup, ParameterStore } from "./module.ts";
+
+/** PyTorch's defaults, which nanoVLM keeps. */
+const ADAMW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
+
+/** Learning rate of each group. */
+export type LearningRates = Readonly<Record<ParameterGroup["name"], number>>;
+
+interface GroupState {
+  readonly group: ParameterGroup;
+  readonly m: Tensor;
+  readonly v: Tensor;
+  readonly hyper: Tensor;
+}
+
+/** The optimizer's state. */
+export class AdamW {
+  readonly #device: Device;
+  readonly #states: readonly GroupState[];
+
+  /** @throws {DeviceError} where the device cannot hold the moments. */
+  constructor(store: ParameterStore) {
+    this.#device = store.device;
+    this.#states = store.groups.map((group) => ({
+      group,
+      m: persistent(store.device, `${group.name} first moment`, group.value.shape),
+      v: persistent(store.device, `${group.name} second moment`, group.value.shape),
+      hyper: persistent(store.device, `${group.name} hyperparameters`, [8]),
+    }));
+  }
+
+  /** Records setting all gradients to zero. */
+  zeroGradients(rec: Recorder): void {
+    for (const { group } of this.#states) if (group.gradient) rec.clear(group.gradient);
+  }
+
+  /** Records the gradients' norm, [1], over all groups. */
+  gradientNorm(rec: Recorder): Tensor {
+    const gradients = this.#states.flatMap(({ group }) =>
+      group.gradient ? bindable(this.#device, group.gradient) : []
+    );
+    return gradientNorm(rec, gradients).norm;
+  }
+
+  /** Records the update. */
+  record(rec: Recorder): void {
+    for (const { group, m, v, hyper } of this.#states) {
+      if (!group.gradient) {
+        throw new TypeError("Cannot optimize a model that was not made for training");
+      }
+      const [values, gradients, ms, vs] = [group.value, group.gradient, m, v].map((flat) =>
+        bindable(this.#device, flat)
+      );
+      values?.forEach((value, i) => {
+        const [gradient, mPart, vPart] = [gradients?.[i], ms?.[i], vs?.[i]];
+        if (gradient && mPart && vPart) adamw(rec, { value, gradient, m: mPart, v: vPart, hyper });
+      });
+    }
+  }
+
+  /** Sets step (from 1) and learning rates for the next run of the recorded update. */
+  setStep(step: number, rates: LearningRates): void {
+    for (const { group, hyper } of this.#states) {
+      hyper.upload(this.#device, adamwHyper({ ...ADAMW, step, learningRate: rates[group.name] }));
+    }
+  }
+
+  /** Frees the moments. */
+  destroy(): void {
+    for (const { m, v, hyper } of this.#states) {
+      for (const tensor of [m, v, hyper]) bufferOf(tensor).destroy();
+    }
+  }
+}
+
+/** A flat tensor in parts that a binding can hold. */
+function bindable(device: Device, flat: Tensor): Tensor[] {
+  const step = Math.floor(device.limits.maxStorageBufferBindingSize / 4 / 64) * 64;
+  const parts: Tensor[] = [];
+  for (let first = 0; first < flat.length; first += step) {
+    parts.push(slice(flat, first, [Math.min(step, flat.length - first)]));
+  }
+  return parts;
+}

@@ -1,0 +1,84 @@
+/**
+ * AdamW over flat buffers: what turns gradients into new parameters.
+ *
+ * Source: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW computes it.
+ */
+import ADAMW_WGSL from "./adamw.wgsl" with { type: "text" };
+import INDEX_WGSL from "./index.wgsl" with { type: "text" };
+import { kernel } from "./runtime/kernel.ts";
+import { grid, type Recorder } from "./runtime/recorder.ts";
+import type { Tensor } from "./runtime/tensor.ts";
+
+const DECLARATION = { code: [ADAMW_WGSL, INDEX_WGSL], params: { length: "u32" } } as const;
+const FORWARD = kernel({
+  ...DECLARATION,
+  name: "adamw.forward",
+  entry: "forward",
+  bindings: ["gradient", "hyper", "value", "m", "v"],
+});
+const FORWARD_SCALED = kernel({
+  ...DECLARATION,
+  name: "adamw.forward_scaled",
+  entry: "forward_scaled",
+  bindings: ["gradient", "hyper", "scale", "value", "m", "v"],
+});
+
+/** Hyperparameters of one step; `step` counts from 1. */
+export interface AdamwHyper {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  readonly step: number;
+}
+
+/**
+ * The `hyper` tensor's values, [8], with all differences taken in float64.
+ *
+ * @throws {RangeError} where step is no integer of at least 1.
+ */
+export function adamwHyper(options: AdamwHyper): Float32Array<ArrayBuffer> {
+  const { learningRate, beta1, beta2, epsilon, weightDecay, step } = options;
+  if (!Number.isInteger(step) || step < 1) {
+    throw new RangeError(`Cannot take step ${step} of AdamW: expected an integer of at least 1`);
+  }
+  const corrections = [1 - beta1 ** step, 1 - beta2 ** step];
+  const values = [learningRate, beta1, beta2, epsilon, weightDecay, ...corrections, 1 - beta2];
+  return Float32Array.from(values);
+}
+
+/** What adamw() reads and writes, all f32. */
+export interface AdamwTensors {
+  /** (n), updated. */
+  readonly value: Tensor;
+  /** (n). */
+  readonly gradient: Tensor;
+  /** (n), the first moment, updated. */
+  readonly m: Tensor;
+  /** (n), the second moment, updated. */
+  readonly v: Tensor;
+  /** [8], from adamwHyper(). */
+  readonly hyper: Tensor;
+  /** [1], multiplies the gradient: from gradientNorm(). */
+  readonly scale?: Tensor;
+}
+
+/**
+ * Records one step: `value`, `m` and `v` are updated in place.
+ *
+ * @throws {TypeError} where the lengths differ.
+ */
+export function adamw(rec: Recorder, tensors: AdamwTensors): void {
+  const { value, gradient, m, v, hyper, scale } = tensors;
+  const params = { length: value.length };
+  if ([gradient, m, v].some((tensor) => tensor.length !== params.length) || hyper.length !== 8) {
+    throw new TypeError(
+      `Cannot update ${value} by ${gradient}, ${m}, ${v} and ${hyper}: expected ${params.length} elements each and 8`,
+    );
+  }
+  const workgroups = grid(params.length, 64);
+  const bound = { gradient, hyper, value, m, v };
+  if (scale) rec.dispatch(FORWARD_SCALED, { params, tensors: { ...bound, scale }, workgroups });
+  else rec.dispatch(FORWARD, { params, tensors: bound, workgroups });
+}

@@ -1,0 +1,152 @@
+/**
+ * Flash attention, forward and backward: attention.wgsl.
+ *
+ * Queries, keys and values stand side by side in one tensor of rows, as a packed projection makes them; for
+ * decoding, keys and values come from a cache instead.
+ */
+import ATTENTION from "./attention.wgsl" with { type: "text" };
+import PLAIN from "./attention_plain.wgsl" with { type: "text" };
+import SCALAR from "./attention_scalar.wgsl" with { type: "text" };
+import SUBGROUP from "./attention_subgroup.wgsl" with { type: "text" };
+import VEC4 from "./attention_vec4.wgsl" with { type: "text" };
+import { kernel } from "./runtime/kernel.ts";
+import type { Recorder } from "./runtime/recorder.ts";
+import type { Tensor } from "./runtime/tensor.ts";
+
+/** How attention reads its inputs. */
+export interface AttentionOptions {
+  /** Query heads. */
+  readonly heads: number;
+  /** Key/value heads; divides `heads`. */
+  readonly kvHeads: number;
+  readonly headWidth: number;
+  readonly causal: boolean;
+  /** u32 (B, S): 0 hides a key. */
+  readonly mask?: Tensor;
+  /** u32 [1]: the position of the first query; 0 where gradients flow. */
+  readonly position: Tensor;
+  /** Keys then values, (B, S, 2·kvHeads·headWidth), instead of those in `qkv`; no gradient. */
+  readonly cache?: Tensor;
+}
+
+/** Threads of a workgroup where there are no subgroups. */
+const PLAIN_LANES = 64;
+
+const PARAMS = {
+  queries: "u32",
+  keys: "u32",
+  heads: "u32",
+  kv_heads: "u32",
+  q_stride: "u32",
+  q_offset: "u32",
+  kv_stride: "u32",
+  k_offset: "u32",
+  v_offset: "u32",
+  scale: "f32",
+} as const;
+
+function kernels(vec4: boolean, subgroup: boolean) {
+  const code = [vec4 ? VEC4 : SCALAR, ATTENTION, subgroup ? SUBGROUP : PLAIN];
+  const suffix = `${vec4 ? "vec4" : "scalar"}.${subgroup ? "subgroup" : "plain"}`;
+  const common = { code, params: PARAMS, constants: ["HEAD_WIDTH", "LANES"] };
+  return {
+    forward: kernel({
+      ...common,
+      name: `attention.forward.${suffix}`,
+      entry: "forward",
+      bindings: ["q", "k", "v", "position", "mask", "y_out", "log_sum_out"],
+    }),
+    backwardQ: kernel({
+      ...common,
+      name: `attention.backward_q.${suffix}`,
+      entry: "backward_q",
+      bindings: ["q", "k", "v", "y", "dy", "position", "mask", "log_sum", "delta_out", "dq"],
+    }),
+    backwardKv: kernel({
+      ...common,
+      name: `attention.backward_kv.${suffix}`,
+      entry: "backward_kv",
+      bindings: ["q", "k", "v", "dy", "mask", "log_sum", "delta", "dkv"],
+    }),
+  };
+}
+
+const KERNELS = {
+  vec4: { subgroup: kernels(true, true), plain: kernels(true, false) },
+  scalar: { subgroup: kernels(false, true), plain: kernels(false, false) },
+};
+
+/**
+ * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D).
+ *
+ * @throws {TypeError} where shapes do not fit.
+ */
+export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions): Tensor {
+  const { heads, kvHeads, headWidth, causal, position, cache } = options;
+  const [batch, queries, stride] = [qkv.dim(0), qkv.dim(1), qkv.dim(2)];
+  const kvWidth = kvHeads * headWidth;
+  const kv = cache ?? qkv;
+  if (
+    heads % kvHeads !== 0 || stride !== heads * headWidth + 2 * kvWidth || kv.dim(0) !== batch ||
+    (cache && cache.dim(2) !== 2 * kvWidth) ||
+    (options.mask && options.mask.length !== batch * kv.dim(1))
+  ) {
+    throw new TypeError(
+      `Cannot attend over ${qkv}${cache ? ` and ${cache}` : ""}${
+        options.mask ? ` by ${options.mask}` : ""
+      }: ` +
+        `expected ${heads} query and ${kvHeads} key heads of width ${headWidth}`,
+    );
+  }
+  const lanes = rec.device.subgroupSize >= 8 ? rec.device.subgroupSize : PLAIN_LANES;
+  const { forward, backwardQ, backwardKv } = KERNELS[headWidth % 4 === 0 ? "vec4" : "scalar"][
+    rec.device.subgroupSize >= 8 ? "subgroup" : "plain"
+  ];
+  const params = {
+    queries,
+    keys: kv.dim(1),
+    heads,
+    kv_heads: kvHeads,
+    q_stride: stride,
+    q_offset: 0,
+    kv_stride: kv.dim(2),
+    k_offset: cache ? 0 : heads * headWidth,
+    v_offset: (cache ? 0 : heads * headWidth) + kvWidth,
+    scale: 1 / Math.sqrt(headWidth),
+  };
+  const constants = {
+    HEAD_WIDTH: headWidth,
+    LANES: lanes,
+    CAUSAL: causal,
+    MASKED: options.mask !== undefined,
+  };
+  const inputs = { q: qkv, k: kv, v: kv, position, mask: options.mask ?? position };
+  const y = rec.tensor("attention", [batch, queries, heads * headWidth]);
+  const logSum = rec.tensor("attention log sum", [batch, heads, queries]);
+  rec.dispatch(forward, {
+    params,
+    constants,
+    tensors: { ...inputs, y_out: y, log_sum_out: logSum },
+    workgroups: [Math.ceil(queries / lanes), batch * heads],
+  });
+  if (cache) return y;
+  return rec.backward(y, [qkv], (dy) => {
+    const target = rec.gradientTarget(qkv);
+    if (!target) return;
+    const delta = rec.tensor("attention delta", logSum.shape);
+    const backward = { ...constants, ACCUMULATE: target.accumulate };
+    const { position: _, ...kvInputs } = inputs;
+    rec.dispatch(backwardQ, {
+      params,
+      constants: backward,
+      tensors: { ...inputs, y, dy, log_sum: logSum, delta_out: delta, dq: target.tensor },
+      workgroups: [Math.ceil(queries / lanes), batch * heads],
+    });
+    rec.dispatch(backwardKv, {
+      params,
+      constants: backward,
+      tensors: { ...kvInputs, dy, log_sum: logSum, delta, dkv: target.tensor },
+      workgroups: [Math.ceil(queries / lanes), batch * kvHeads],
+    });
+  });
+}

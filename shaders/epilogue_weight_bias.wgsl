@@ -1,0 +1,17 @@
+// The gradients of a linear layer's weight and bias together: dweight += dyᵀ · x is the product, and dbias += the sums
+// of dyᵀ's rows, which pass by anyway.
+const ROW_SUMS = true;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dbias: array<f32>;
+
+fn store(m: u32, n: u32, value: vec4f) {
+  if (m >= params.rows) { return; }
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j >= params.columns) { return; }
+    y[m * params.columns + n + j] += value[j];
+  }
+}
+
+fn store_row_sum(m: u32, sum: f32) {
+  if (m < params.rows) { dbias[m] += sum; }
+}

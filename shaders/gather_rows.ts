@@ -1,0 +1,49 @@
+/**
+ * Rows of a tensor by index: the rows that have a label, for the head; the last row, for decoding.
+ */
+import GATHER_ROWS from "./gather_rows.wgsl" with { type: "text" };
+import INDEX from "./index.wgsl" with { type: "text" };
+import { kernel } from "./runtime/kernel.ts";
+import { grid, type Recorder } from "./runtime/recorder.ts";
+import type { Tensor } from "./runtime/tensor.ts";
+
+/** The index that stands for no row. */
+export const NO_ROW = 0xffffffff;
+
+const COMMON = { code: [GATHER_ROWS, INDEX], params: { count: "u32", width: "u32" } } as const;
+const FORWARD = kernel({
+  ...COMMON,
+  name: "gather_rows.forward",
+  entry: "forward",
+  bindings: ["x", "rows", "y"],
+});
+const BACKWARD = kernel({
+  ...COMMON,
+  name: "gather_rows.backward",
+  entry: "backward",
+  bindings: ["dy", "rows", "dx"],
+});
+
+/**
+ * Records y[i] = x[rows[i]]: x (…, C), rows u32 (N), distinct or NO_ROW -> (N, C).
+ */
+export function gatherRows(rec: Recorder, x: Tensor, rows: Tensor): Tensor {
+  const [count, width] = [rows.length, x.dim(-1)];
+  const y = rec.tensor(`${x.storage.label} rows`, [count, width]);
+  const common = { params: { count, width }, workgroups: grid(count * width, 64) };
+  rec.dispatch(FORWARD, { ...common, tensors: { x, rows, y } });
+  return rec.backward(y, [x], (dy) => gatherRowsBackward(rec, x, rows, dy));
+}
+
+/** Records dx[rows[i]] += dy[i]. */
+export function gatherRowsBackward(rec: Recorder, x: Tensor, rows: Tensor, dy: Tensor): void {
+  const target = rec.gradientTarget(x);
+  if (!target) return;
+  if (!target.accumulate) rec.clear(target.tensor);
+  const [count, width] = [rows.length, x.dim(-1)];
+  rec.dispatch(BACKWARD, {
+    params: { count, width },
+    tensors: { dy, rows, dx: target.tensor },
+    workgroups: grid(count * width, 64),
+  });
+}

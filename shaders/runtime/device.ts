@@ -1,0 +1,193 @@
+/**
+ * The GPU: adapter, features, limits and every way in which it can fail.
+ *
+ * First file of the runtime: tensors, kernels and plans are all made on a `Device`. WebGPU reports most
+ * errors asynchronously and drops the offending command; here they always become exceptions.
+ *
+ * Source: W3C WebGPU, sections 4.4 (GPUDevice) and 22 (errors).
+ */
+import type { Compiled } from "./kernel.ts";
+
+/** The GPU refused, lost or ran out of something. Callers react by saying so and stopping. */
+export class DeviceError extends Error {
+  override name = "DeviceError";
+}
+
+/** How to open a device. */
+export interface DeviceOptions {
+  /** `false` pretends that the adapter has no subgroups, which selects the other kernels. */
+  subgroups?: boolean;
+}
+
+/** Feature names that Deno's type definitions do not list. */
+const SUBGROUPS = "subgroups" as GPUFeatureName;
+
+/** Storage buffers that one kernel may bind; the attention kernels need more than WebGPU's default of 8. */
+const STORAGE_BUFFERS = 12;
+
+/** An opened GPU with its pipeline cache. */
+export class Device {
+  /** Lanes of a subgroup, or 0 where subgroups are absent or their width is not fixed. */
+  readonly subgroupSize: number;
+  /** Pipelines by kernel and constants. */
+  readonly pipelines: Map<string, Promise<Compiled>> = new Map();
+  #error: DeviceError | undefined;
+
+  private constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: GPUAdapterInfo,
+    options: DeviceOptions,
+  ) {
+    const usable = options.subgroups !== false && gpu.features.has(SUBGROUPS) &&
+      adapter.subgroupMinSize === adapter.subgroupMaxSize;
+    this.subgroupSize = usable ? adapter.subgroupMinSize : 0;
+    gpu.addEventListener("uncapturederror", (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#error ??= new DeviceError(`Cannot go on: the GPU reported: ${error.message}`);
+    });
+    gpu.lost.then((info) => {
+      if (info.reason !== "destroyed") {
+        this.#error ??= new DeviceError(
+          `Cannot go on: the GPU was lost: ${info.message}`,
+        );
+      }
+    });
+  }
+
+  /**
+   * Opens the default adapter with every feature and limit that our kernels use.
+   *
+   * @throws {DeviceError} where there is no adapter, or it refuses.
+   */
+  static async open(options: DeviceOptions = {}): Promise<Device> {
+    const adapter = await navigator.gpu?.requestAdapter({
+      powerPreference: "high-performance",
+    });
+    if (!adapter) {
+      throw new DeviceError(
+        "Cannot open a GPU: no WebGPU adapter was found; run `deno task setup` to see what is missing",
+      );
+    }
+    const limits: Record<string, number> = {};
+    for (
+      const name of [
+        "maxBufferSize",
+        "maxStorageBufferBindingSize",
+        "maxComputeWorkgroupStorageSize",
+        "maxComputeInvocationsPerWorkgroup",
+        "minStorageBufferOffsetAlignment",
+        "minUniformBufferOffsetAlignment",
+      ] as const
+    ) limits[name] = adapter.limits[name];
+    limits.maxStorageBuffersPerShaderStage = Math.min(
+      STORAGE_BUFFERS,
+      adapter.limits.maxStorageBuffersPerShaderStage,
+    );
+    const optional: GPUFeatureName[] = [SUBGROUPS, "timestamp-query"];
+    return new Device(
+      await request(adapter, optional, limits),
+      adapter.info,
+      options,
+    );
+  }
+
+  /** Supported limits. */
+  get limits(): GPUSupportedLimits {
+    return this.gpu.limits;
+  }
+
+  /** "llvmpipe (LLVM 15.0.6, 256 bits)" or the like. */
+  get description(): string {
+    return this.adapter.description || this.adapter.device ||
+      this.adapter.vendor;
+  }
+
+  /** @throws {DeviceError} the first error that no scope caught, or the loss of the device. */
+  check(): void {
+    if (this.#error) throw this.#error;
+  }
+
+  /**
+   * Makes a buffer.
+   *
+   * @throws {DeviceError} where it is larger than the device allows or memory runs out (at the next `scoped`).
+   */
+  buffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    if (bytes > this.limits.maxBufferSize) {
+      throw new DeviceError(
+        `Cannot make the buffer "${label}": ${bytes} bytes, expected at most ${this.limits.maxBufferSize} ` +
+          `on ${this.description}; choose a smaller model or batch`,
+      );
+    }
+    return this.gpu.createBuffer({
+      label,
+      size: Math.max(4, Math.ceil(bytes / 4) * 4),
+      usage,
+    });
+  }
+
+  /**
+   * Runs `make` so that what WebGPU has against it, or a lack of memory, is thrown with `what` in front.
+   *
+   * @throws {DeviceError}
+   */
+  async scoped<T>(what: string, make: () => T): Promise<T> {
+    this.gpu.pushErrorScope("out-of-memory");
+    this.gpu.pushErrorScope("validation");
+    let made: T;
+    try {
+      made = make();
+    } catch (error) {
+      await this.gpu.popErrorScope();
+      await this.gpu.popErrorScope();
+      throw error;
+    }
+    const invalid = await this.gpu.popErrorScope();
+    const memory = await this.gpu.popErrorScope();
+    if (memory) throw new DeviceError(`Cannot ${what}: out of GPU memory: ${memory.message}`);
+    if (invalid) throw new DeviceError(`Cannot ${what}: ${invalid.message}`);
+    return made;
+  }
+
+  /** Waits until all submitted work is done. @throws {DeviceError} */
+  async idle(): Promise<void> {
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** Frees the device and everything made on it. */
+  destroy(): void {
+    this.gpu.destroy();
+  }
+}
+
+/** Requests the device with the optional features that it grants; `adapter.features` hides some. */
+async function request(
+  adapter: GPUAdapter,
+  optional: GPUFeatureName[],
+  requiredLimits: Record<string, number>,
+): Promise<GPUDevice> {
+  const label = "nanovlm";
+  for (
+    const requiredFeatures of [
+      optional,
+      optional.slice(1),
+      optional.slice(0, 1),
+      [],
+    ]
+  ) {
+    try {
+      return await adapter.requestDevice({
+        label,
+        requiredFeatures,
+        requiredLimits,
+      });
+    } catch (error) {
+      if (requiredFeatures.length > 0) continue;
+      throw new DeviceError(
+        `Cannot open the GPU "${adapter.info.description}": ${error}`,
+      );
+    }
+  }
+  throw new DeviceError("Cannot open a GPU: every request was refused");
+}

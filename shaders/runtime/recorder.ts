@@ -1,0 +1,257 @@
+/**
+ * The recorder: an op appends its forward dispatch, and what to append for its backward pass.
+ *
+ * A tape while recording, a fixed list of dispatches while running: nothing here touches the GPU; plan.ts lays
+ * the list out and replays it.
+ */
+import type { Device } from "./device.ts";
+import type { Constants, Kernel } from "./kernel.ts";
+import {
+  bytesOf,
+  type DType,
+  type Parameter,
+  persistent,
+  Storage,
+  Tensor,
+  type TypedArray,
+} from "./tensor.ts";
+import { addInto } from "../add.ts";
+
+/** One kernel launch. */
+export interface Dispatch {
+  readonly kernel: Kernel;
+  readonly params: Readonly<Record<string, number>>;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly constants: Constants;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A step of the plan: a launch, or a range of memory set to zero. */
+export type Command = Dispatch | { readonly clear: Tensor };
+
+/** What `dispatch` takes. */
+export interface DispatchOptions<P extends string, B extends string> {
+  readonly params: Readonly<Record<P, number>>;
+  readonly tensors: Readonly<Record<B, Tensor>>;
+  readonly workgroups: readonly [number, number?, number?];
+  readonly constants?: Constants;
+}
+
+/** Where a gradient goes: `accumulate` says that something is there already, to be added to. */
+export interface GradientTarget {
+  readonly tensor: Tensor;
+  readonly accumulate: boolean;
+}
+
+/** Records dispatches forward and, from the tape, backward. */
+export class Recorder {
+  readonly commands: Command[] = [];
+  /** Tensors whose buffers outlive the plan's own recycling, to be read after a run. */
+  readonly kept: Set<Storage> = new Set();
+  /** Persistent tensors that the plan owns: constants. */
+  readonly owned: Tensor[] = [];
+  readonly #tape: { y: Tensor; play: (dy: Tensor) => void }[] = [];
+  readonly #gradients: Map<Storage, Tensor> = new Map();
+  readonly #parameters: Map<Storage, Tensor> = new Map();
+
+  /**
+   * `training` false records no tape. `taps` collects intermediate tensors, kept for reading after a run: the
+   * values by name, and their gradients by "d" and the name.
+   */
+  constructor(
+    readonly device: Device,
+    readonly training: boolean = false,
+    readonly taps?: Map<string, Tensor>,
+  ) {}
+
+  /** A transient tensor. */
+  tensor(
+    label: string,
+    shape: readonly number[],
+    dtype: DType = "f32",
+  ): Tensor {
+    return new Tensor(
+      new Storage(label, bytesOf(shape), false),
+      [...shape],
+      dtype,
+    );
+  }
+
+  /** A table that never changes, uploaded now and freed with the plan. */
+  constant(
+    label: string,
+    shape: readonly number[],
+    dtype: DType,
+    data: TypedArray,
+  ): Tensor {
+    const tensor = persistent(this.device, label, shape, dtype, data);
+    this.owned.push(tensor);
+    return tensor;
+  }
+
+  /** Keeps a tensor's memory from being reused, so that it can be read after a run. */
+  keep(tensor: Tensor): Tensor {
+    this.kept.add(tensor.storage);
+    return tensor;
+  }
+
+  /** Names an intermediate tensor; nothing happens unless this recorder collects them. Returns it. */
+  tap(name: string, x: Tensor): Tensor {
+    if (!this.taps) return x;
+    this.taps.set(name, this.keep(x));
+    return this.backward(x, [x], (dx) => {
+      const copy = this.keep(this.tensor(`d${name}`, x.shape));
+      this.taps?.set(`d${name}`, copy);
+      this.clear(copy);
+      addInto(this, copy, dx);
+    });
+  }
+
+  /** A parameter's value, its gradient known to the tape. */
+  use(parameter: Parameter): Tensor {
+    const { value, gradient } = parameter;
+    if (this.training && gradient) {
+      this.#parameters.set(value.storage, gradient);
+      return new Tensor(value.storage, value.shape, value.dtype, true);
+    }
+    return value;
+  }
+
+  /**
+   * Appends a launch.
+   *
+   * @throws {TypeError} where a tensor's gradient buffer was handed on, or one is read and written at once.
+   * @throws {RangeError} where the grid is larger than WebGPU allows.
+   */
+  dispatch<P extends string, B extends string>(
+    kernel: Kernel<P, B>,
+    options: DispatchOptions<P, B>,
+  ): void {
+    const { params, constants = {} } = options;
+    const [x, y = 1, z = 1] = options.workgroups;
+    const tensors = new Map<string, Tensor>(Object.entries(options.tensors));
+    checkBindings(kernel, tensors);
+    const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
+    if (![x, y, z].every((n) => Number.isInteger(n) && n >= 0 && n <= limit)) {
+      throw new RangeError(
+        `Cannot dispatch ${kernel.name} on ${
+          list(tensors)
+        }: grid ${x} x ${y} x ${z}, expected at most ${limit} each`,
+      );
+    }
+    if (x * y * z === 0) return;
+    this.commands.push({
+      kernel,
+      params,
+      tensors,
+      constants,
+      workgroups: [x, y, z],
+    });
+  }
+
+  /** Appends setting a tensor to zero. */
+  clear(tensor: Tensor): void {
+    this.commands.push({ clear: tensor });
+  }
+
+  /**
+   * Says how `y`'s gradient flows on to `inputs`; `play` appends the backward dispatches.
+   * Nothing is recorded where no input needs a gradient. Returns `y`.
+   */
+  backward(
+    y: Tensor,
+    inputs: readonly (Tensor | undefined)[],
+    play: (dy: Tensor) => void,
+  ): Tensor {
+    if (this.training && inputs.some((input) => input?.needsGradient)) {
+      y.needsGradient = true;
+      this.#tape.push({ y, play });
+    }
+    return y;
+  }
+
+  /**
+   * Where to write the gradient of `x`, or undefined if it needs none. The first writer stores, later ones add;
+   * parameters' gradients are always added to (they are cleared once a step).
+   */
+  gradientTarget(x: Tensor): GradientTarget | undefined {
+    if (!x.needsGradient) return undefined;
+    const parameter = this.#parameters.get(x.storage);
+    if (parameter) return { tensor: parameter, accumulate: true };
+    const known = this.#gradients.get(x.storage);
+    if (known) return { tensor: known, accumulate: true };
+    const tensor = this.tensor(`d${x.storage.label}`, x.shape);
+    this.#gradients.set(x.storage, tensor);
+    return { tensor, accumulate: false };
+  }
+
+  /**
+   * The gradient of `x` grows by `dy`, unchanged, as through a residual connection. The first time `dy`'s buffer
+   * is handed on, and reading `dy` afterwards throws; later it is added.
+   */
+  passGradient(x: Tensor, dy: Tensor): void {
+    if (!x.needsGradient) return;
+    if (this.#parameters.has(x.storage) || this.#gradients.has(x.storage)) {
+      const target = this.gradientTarget(x);
+      if (target) addInto(this, target.tensor, dy);
+      return;
+    }
+    this.#gradients.set(x.storage, new Tensor(dy.storage, x.shape, dy.dtype));
+    dy.moved = true;
+  }
+
+  /** The gradient recorded so far for `x`, for tests and diagnostics. */
+  gradientOf(x: Tensor): Tensor | undefined {
+    return this.#parameters.get(x.storage) ?? this.#gradients.get(x.storage);
+  }
+
+  /** Appends the whole backward pass: `seed` is the gradient of `y`, `[1]` for a loss. */
+  backprop(y: Tensor, seed: Tensor): void {
+    this.#gradients.set(y.storage, seed);
+    for (const { y, play } of this.#tape.splice(0).reverse()) {
+      const dy = this.#gradients.get(y.storage);
+      if (dy) play(new Tensor(dy.storage, y.shape, dy.dtype));
+    }
+  }
+}
+
+function checkBindings(
+  kernel: Kernel,
+  tensors: ReadonlyMap<string, Tensor>,
+): void {
+  const written = new Set<Storage>();
+  for (const [name, binding] of kernel.layout) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
+      throw new TypeError(
+        `Cannot dispatch ${kernel.name}: the tensor "${name}" is missing`,
+      );
+    }
+    if (tensor.moved) {
+      throw new TypeError(
+        `Cannot dispatch ${kernel.name}: the buffer of ${tensor} was handed on as another gradient; read it before`,
+      );
+    }
+    if (binding.writes) written.add(tensor.storage);
+  }
+  for (const [name, binding] of kernel.layout) {
+    const tensor = tensors.get(name);
+    if (tensor && !binding.writes && written.has(tensor.storage)) {
+      throw new TypeError(
+        `Cannot dispatch ${kernel.name}: ${tensor} is read as "${name}" and written at once`,
+      );
+    }
+  }
+}
+
+/** "x [2, 3], y [2, 3]" for messages. */
+export function list(tensors: ReadonlyMap<string, Tensor>): string {
+  return [...tensors].map(([name, tensor]) => `${name} [${tensor.shape.join(", ")}]`).join(", ");
+}
+
+/** The grid for `count` threads in workgroups of `size`, folded into two dimensions past 65,535 (see index.wgsl). */
+export function grid(count: number, size: number): [number, number] {
+  const workgroups = Math.ceil(count / size);
+  const x = Math.min(workgroups, 32768);
+  return [x, Math.ceil(workgroups / Math.max(1, x))];
+}

@@ -1,0 +1,87 @@
+/**
+ * Shared by the tests of the data room: golden files, data outside the checkout, and small
+ * datasets written on the spot.
+ */
+import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
+
+/** Golden files of these tests. */
+export const GOLDEN = new URL("../golden/data/", import.meta.url);
+const SHARED = new URL("../../../shared/", import.meta.url);
+
+/** A path beside the checkout, or undefined, with the reason printed, where it is absent. */
+export function sharedPath(path: string): string | undefined {
+  const url = new URL(path, SHARED);
+  try {
+    Deno.statSync(url);
+    return url.pathname;
+  } catch {
+    console.log(`skipped: tests of ../shared/${path}, which is not there`);
+    return undefined;
+  }
+}
+
+/** Tensors of a safetensors file as bytes and shapes. */
+export function readSafetensors(url: URL | string) {
+  const bytes = Deno.readFileSync(url);
+  const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
+    JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerBytes)));
+  const tensors = new Map<string, { dtype: string; shape: number[]; data: Uint8Array }>();
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const [start, end] = data_offsets.map((at) => at + 8 + headerBytes);
+    tensors.set(name, { dtype, shape, data: bytes.slice(start, end) });
+  }
+  return tensors;
+}
+
+/** Bytes of Base64 text. */
+export function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** A golden picture file's bytes. */
+export function goldenImage(name: string): Uint8Array {
+  return Deno.readFileSync(new URL(`images/${name}`, GOLDEN));
+}
+
+/** Writes a file in the schema of The Cauldron: one picture and its turns per row. */
+export function writeCauldron(
+  path: string,
+  rows: { image: Uint8Array | null; turns: [string, string, string?][] }[],
+  rowGroupSize = 1000,
+): void {
+  const images = rows.map(({ image }) => [{ bytes: image, path: null }]);
+  const texts = rows.map(({ turns }) =>
+    turns.map(([user, assistant, source = "test"]) => ({ user, assistant, source }))
+  );
+  const buffer = parquetWriteBuffer({
+    rowGroupSize,
+    schema: [
+      { name: "root", num_children: 2 },
+      { name: "images", repetition_type: "OPTIONAL", num_children: 1, converted_type: "LIST" },
+      { name: "list", repetition_type: "REPEATED", num_children: 1 },
+      { name: "element", repetition_type: "OPTIONAL", num_children: 2 },
+      { name: "bytes", type: "BYTE_ARRAY", repetition_type: "OPTIONAL" },
+      { name: "path", type: "BYTE_ARRAY", repetition_type: "OPTIONAL", converted_type: "UTF8" },
+      { name: "texts", repetition_type: "OPTIONAL", num_children: 1, converted_type: "LIST" },
+      { name: "list", repetition_type: "REPEATED", num_children: 1 },
+      { name: "element", repetition_type: "OPTIONAL", num_children: 3 },
+      { name: "user", type: "BYTE_ARRAY", repetition_type: "OPTIONAL", converted_type: "UTF8" },
+      {
+        name: "assistant",
+        type: "BYTE_ARRAY",
+        repetition_type: "OPTIONAL",
+        converted_type: "UTF8",
+      },
+      { name: "source", type: "BYTE_ARRAY", repetition_type: "OPTIONAL", converted_type: "UTF8" },
+    ],
+    columnData: [{ name: "images", data: images }, { name: "texts", data: texts }],
+  });
+  Deno.writeFileSync(path, new Uint8Array(buffer));
+}
+
+/** Writes a Parquet file of flat columns. */
+export function writeColumns(path: string, columnData: ColumnSource[]): void {
+  Deno.writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })));
+}

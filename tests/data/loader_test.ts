@@ -1,0 +1,215 @@
+/** Tests of the stream of batches: its order, workers, resumption, and what happens to bad rows. */
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import type { Batch } from "../../data/collator.ts";
+import { ImageCache } from "../../data/image_cache.ts";
+import { Loader, type LoaderOptions } from "../../data/loader.ts";
+import { goldenImage, sharedPath, writeCauldron } from "./helpers.ts";
+
+const SHAPES: LoaderOptions = {
+  dataset: "shapes",
+  split: "train",
+  rows: 10,
+  questionsPerRow: "all",
+  tokenizer: "bytes",
+  maxLength: 48,
+  imageSize: 8,
+  batchSize: 6,
+  seed: 1,
+  workers: 0,
+};
+
+async function withLoader<T>(
+  changes: Partial<LoaderOptions>,
+  use: (loader: Loader) => Promise<T>,
+): Promise<T> {
+  const loader = await Loader.open({ ...SHAPES, ...changes });
+  try {
+    return await use(loader);
+  } finally {
+    loader.close();
+  }
+}
+
+async function take(loader: Loader, count: number): Promise<Batch[]> {
+  const taken: Batch[] = [];
+  while (taken.length < count) taken.push(await loader.next());
+  return taken;
+}
+
+const indices = (taken: Batch[]) => taken.flatMap(({ sampleIndices }) => [...sampleIndices]);
+
+Deno.test("Loader gives each sample at most once an epoch, in another order each epoch", () =>
+  withLoader({}, async (loader) => {
+    assertEquals([loader.samples, loader.batchesPerEpoch], [40, 6]);
+    const first = indices(await take(loader, 6));
+    assertEquals(loader.state(), { seed: 1, epoch: 1, index: 0 });
+    const second = indices(await take(loader, 6));
+    for (const epoch of [first, second]) {
+      assertEquals(epoch.length, 36);
+      assertEquals(new Set(epoch).size, 36);
+      assert(epoch.every((index) => index >= 0 && index < 40));
+    }
+    assertNotEquals(first, second);
+    assertNotEquals(first, [...first].sort((a, b) => a - b));
+  }));
+
+Deno.test("Loader gives the same batches for 0, 1 and 3 workers, and others for another seed", async () => {
+  const run = (changes: Partial<LoaderOptions>) => withLoader(changes, (loader) => take(loader, 8));
+  const here = await run({ workers: 0 });
+  for (const workers of [1, 3]) assertEquals(await run({ workers, prefetchBatches: 1 }), here);
+  assertNotEquals(indices(await run({ seed: 2 })), indices(here));
+});
+
+Deno.test("Loader goes on exactly where a saved state was taken, also across an epoch's end", async () => {
+  const whole = await withLoader({}, (loader) => take(loader, 14));
+  for (const workers of [0, 2]) {
+    for (const done of [0, 1, 5, 6, 9]) {
+      const state = await withLoader({ workers }, async (loader) => {
+        await take(loader, done);
+        return JSON.parse(JSON.stringify(loader.state()));
+      });
+      const rest = await withLoader({ workers, seed: 99 }, async (loader) => {
+        await take(loader, 2); // so that there is something under way to be dropped
+        loader.restore(state);
+        assertEquals(loader.state(), state);
+        return await take(loader, 14 - done);
+      });
+      assertEquals(rest, whole.slice(done));
+    }
+  }
+});
+
+Deno.test("Loader refuses a state that is not the beginning of one of its batches", () =>
+  withLoader({}, (loader) => {
+    for (
+      const wrong of [
+        { seed: 1, epoch: 0, index: 5 },
+        { seed: 1, epoch: 0, index: 36 },
+        { seed: 1, epoch: -1, index: 0 },
+        { seed: 1, epoch: 0, index: -6 },
+        { seed: 0.5, epoch: 0, index: 0 },
+      ]
+    ) assertThrows(() => loader.restore(wrong), RangeError, "multiple of 6");
+    return Promise.resolve();
+  }));
+
+Deno.test("Loader.waitMilliseconds grows with the time spent in next()", () =>
+  withLoader({}, async (loader) => {
+    assertEquals(loader.waitMilliseconds, 0);
+    const start = performance.now();
+    await take(loader, 3);
+    const passed = performance.now() - start;
+    assert(loader.waitMilliseconds > 0 && loader.waitMilliseconds <= passed);
+  }));
+
+const PNG = goldenImage("1_gray.png");
+
+/** Opens a loader over a file of `rows` rows whose `bad` ones hold no picture. */
+async function withBadRows(
+  { rows, bad, ...changes }: Partial<Omit<LoaderOptions, "rows">> & { rows: number; bad: number[] },
+  use: (loader: Loader) => Promise<void>,
+): Promise<void> {
+  const dataset = await Deno.makeTempFile({ suffix: ".parquet" });
+  try {
+    const text = new TextEncoder().encode("no picture");
+    writeCauldron(
+      dataset,
+      Array.from({ length: rows }, (_, row) => ({
+        image: bad.includes(row) ? text : PNG,
+        turns: [[`what ${row}?`, "a"]],
+      })),
+    );
+    const { rows: _, ...whole } = SHAPES;
+    const loader = await Loader.open({ ...whole, dataset, questionsPerRow: "first", ...changes });
+    try {
+      await use(loader);
+    } finally {
+      loader.close();
+    }
+  } finally {
+    await Deno.remove(dataset);
+  }
+}
+
+for (const workers of [0, 1]) {
+  Deno.test(`Loader counts, names and replaces a bad row, with ${workers} workers`, () =>
+    withBadRows({ rows: 20, bad: [7], workers }, async (loader) => {
+      const taken = await take(loader, 12); // four epochs of three batches
+      assert(taken.every(({ size }) => size === 6));
+      assert(!indices(taken).includes(7));
+      assertEquals(loader.skipped.length, 1);
+      const [{ row, imageName, reason }] = [loader.skipped[0]!];
+      assertEquals(row, 7);
+      assert(imageName.endsWith(".parquet, row 7"));
+      assert(reason.includes("a text file"));
+    }));
+
+  Deno.test(`Loader stops and lists the bad rows when they are many, with ${workers} workers`, () =>
+    withBadRows({ rows: 100, bad: [1, 3, 5, 7, 9], workers }, async (loader) => {
+      const error = await assertRejects(() => take(loader, 17), RangeError, "4 rows");
+      for (const { imageName } of loader.skipped) assert(error.message.includes(imageName));
+      assertEquals(loader.skipped.length, 4);
+    }));
+
+  Deno.test(`Loader stops when there is no good row at all, with ${workers} workers`, () =>
+    withBadRows({ rows: 8, bad: [0, 1, 2, 3, 4, 5, 6, 7], workers }, async (loader) => {
+      await assertRejects(() => loader.next(), RangeError, "cannot be read");
+      await assertRejects(() => loader.next(), RangeError, "cannot be read"); // and again
+    }));
+
+  Deno.test(`Loader.open() reports what is wrong with its options, with ${workers} workers`, async () => {
+    const open = (changes: Partial<LoaderOptions>) => () =>
+      withLoader({ workers, ...changes }, () => Promise.resolve());
+    await assertRejects(open({ dataset: "/no/such" }), Error, "/no/such");
+    await assertRejects(open({ tokenizer: "/no/such" }), Error, "/no/such/tokenizer.json");
+    await assertRejects(open({ imageSize: 0 }), RangeError, "image size");
+    await assertRejects(open({ maxLength: 0 }), RangeError, "maximum length");
+    await assertRejects(open({ batchSize: 41 }), RangeError, "40 samples");
+    await assertRejects(open({ batchSize: 0 }), RangeError, "batch size");
+    await assertRejects(open({ seed: -1 }), RangeError, "seed");
+  });
+}
+
+Deno.test("Loader's bad rows may be one in a hundred of a larger dataset", () =>
+  withBadRows({ rows: 600, bad: [1, 2, 3, 4, 5], batchSize: 300 }, async (loader) => {
+    await take(loader, 3);
+    assertEquals(loader.skipped.length, 5);
+  }));
+
+Deno.test("Loader.close() ends its workers and a next() under way", async () => {
+  const loader = await Loader.open({ ...SHAPES, workers: 2 });
+  const under = loader.next();
+  loader.close();
+  await assertRejects(() => under, Error, "closed loader");
+  await assertRejects(() => loader.next(), Error, "closed loader");
+});
+
+Deno.test("ImageCache makes each picture once until its budget is used up", async () => {
+  const cache = new ImageCache(30);
+  let made = 0;
+  const get = (row: number) =>
+    cache.get(row, () => {
+      made++;
+      return Promise.resolve({ width: 2, height: 2, data: new Uint8Array(12).fill(row) });
+    });
+  for (const row of [1, 2, 1, 2]) assertEquals((await get(row)).data[0], row);
+  assertEquals([made, cache.bytes], [2, 24]);
+  for (const row of [3, 3, 1]) await get(row);
+  assertEquals([made, cache.bytes], [4, 24]);
+});
+
+const easyVqa = sharedPath("data/easy-vqa");
+const smollm2 = sharedPath("data/smollm2-tokenizer");
+Deno.test({
+  name: "Loader streams easy-VQA with SmolLM2's tokenizer from a worker",
+  ignore: !easyVqa || !smollm2,
+  fn: () =>
+    withLoader(
+      { dataset: easyVqa!, tokenizer: smollm2!, rows: 100, workers: 1 },
+      async (loader) => {
+        const taken = await take(loader, 3);
+        assert(taken.every(({ labelTokens, size }) => labelTokens === 2 * size)); // word and end
+        assertEquals(loader.skipped, []);
+      },
+    ),
+});

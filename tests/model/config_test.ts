@@ -1,0 +1,188 @@
+// Tests of model/config.ts and model/config_file.ts, against nanoVLM's own config.json in tests/golden.
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { presets, VLM_FIELDS, type VLMConfig } from "../../model/config.ts";
+import {
+  applySettings,
+  checkVLMConfig,
+  formatVLMConfig,
+  isLaterGeneration,
+  parseVLMConfig,
+} from "../../model/config_file.ts";
+
+const GOLDEN = ["v01_a", "backbone_v01"];
+const goldenText = (name: string) =>
+  Deno.readTextFileSync(new URL(`../golden/${name}/config.json`, import.meta.url));
+const goldenJson = (name: string): Record<string, unknown> => JSON.parse(goldenText(name));
+
+for (const name of GOLDEN) {
+  Deno.test(`formatVLMConfig() writes ${name}/config.json byte for byte as nanoVLM does`, () => {
+    assertEquals(formatVLMConfig(parseVLMConfig(goldenJson(name), name)), goldenText(name));
+  });
+}
+
+Deno.test("parseVLMConfig() gives keys left out nanoVLM's values", () => {
+  assertEquals(parseVLMConfig({}, "nothing"), presets["222m"].vlm);
+  assertEquals(parseVLMConfig({ lm_n_blocks: 3 }, "x").lm_n_blocks, 3);
+});
+
+Deno.test("parseVLMConfig() throws for unknown keys, all of them, with the nearest known ones", () => {
+  const error = assertThrows(
+    () => parseVLMConfig({ lm_hiden_dim: 64, vit_imgsize: 32 }, "c.json"),
+    TypeError,
+  );
+  assertStringIncludes(error.message, '"lm_hiden_dim" (nearest known: "lm_hidden_dim")');
+  assertStringIncludes(error.message, '"vit_imgsize" (nearest known: "vit_img_size")');
+  assertStringIncludes(error.message, "c.json");
+  assertThrows(() => parseVLMConfig({ constructor: 1 }, "c.json"), TypeError, '"constructor"');
+});
+
+Deno.test("parseVLMConfig() throws for values of the wrong kind", () => {
+  const wrong: Array<[string, unknown]> = [
+    ["lm_n_blocks", "30"],
+    ["lm_n_blocks", null],
+    ["lm_tie_weights", 1],
+    ["lm_tokenizer", 7],
+    ["lm_rms_eps", [1e-5]],
+  ];
+  for (const [key, value] of wrong) {
+    assertThrows(() => parseVLMConfig({ [key]: value }, "x"), TypeError, key);
+  }
+  for (const json of [null, [], 3, "text"]) {
+    assertThrows(() => parseVLMConfig(json, "x"), TypeError, "expected an object");
+  }
+});
+
+Deno.test("parseVLMConfig() throws for impossible values, naming what does not fit", () => {
+  const impossible: Array<[Partial<VLMConfig>, string]> = [
+    [{ lm_n_blocks: 2.5 }, "lm_n_blocks"],
+    [{ vit_hidden_dim: 0 }, "vit_hidden_dim"],
+    [{ vit_hidden_dim: 770 }, "multiple of vit_n_heads"],
+    [{ lm_hidden_dim: 578 }, "multiple of lm_n_heads"],
+    [{ vit_img_size: 225 }, "multiple of vit_patch_size"],
+    [{ lm_n_kv_heads: 2 }, "multiple of lm_n_kv_heads"],
+    [{ mp_pixel_shuffle_factor: 3 }, "multiple of mp_pixel_shuffle_factor"],
+    [{ vit_n_heads: 4 }, "widest head"],
+    [{ lm_hidden_dim: 9 * 15 }, "even number"],
+    [{ lm_eos_token_id: 49152 }, "less than lm_vocab_size"],
+    [{ vit_cls_flag: true }, "vit_cls_flag"],
+    [{ vit_dropout: 0.1 }, "dropout"],
+    [{ lm_dropout: 0.1 }, "dropout"],
+    [{ lm_use_tokens: true }, "lm_use_tokens"],
+    [{ vit_pixel_std: 0 }, "vit_pixel_std"],
+    [{ lm_rms_eps: NaN }, "lm_rms_eps"],
+  ];
+  for (const [json, message] of impossible) {
+    assertThrows(() => parseVLMConfig(json, "x"), RangeError, message);
+  }
+});
+
+Deno.test("isLaterGeneration() tells configurations of later versions, which parseVLMConfig() names", () => {
+  const later = { ...goldenJson("v01_a"), vlm_extra_tokens: {}, hf_repo_name: "nanoVLM" };
+  assert(isLaterGeneration(later));
+  assert(!isLaterGeneration(goldenJson("v01_a")));
+  assert(!isLaterGeneration({ some_other_key: 1 }));
+  assertThrows(() => parseVLMConfig(later, "x"), TypeError, "A later version of nanoVLM");
+});
+
+Deno.test("formatVLMConfig() writes keys of ours only where they differ, floats and texts as Python does", () => {
+  const plain = formatVLMConfig(presets["222m"].vlm);
+  assert(!plain.includes("vit_pixel"));
+  const text = formatVLMConfig({
+    ...presets["222m"].vlm,
+    vit_pixel_mean: 0.5,
+    lm_attn_scaling: 2,
+    vit_ln_eps: 2.5e-7,
+    lm_rms_eps: 0.0001,
+    lm_tokenizer: "é\n🐈",
+  });
+  assertStringIncludes(text, '"vit_pixel_mean": 0.5\n}');
+  assert(!text.includes("vit_pixel_std"));
+  assertStringIncludes(text, '"lm_attn_scaling": 2.0,');
+  assertStringIncludes(text, '"vit_ln_eps": 2.5e-07,');
+  assertStringIncludes(text, '"lm_rms_eps": 0.0001,');
+  assertStringIncludes(text, '"lm_tokenizer": "\\u00e9\\n\\ud83d\\udc08",');
+  assertEquals(parseVLMConfig(JSON.parse(text), "x").lm_tokenizer, "é\n🐈");
+});
+
+Deno.test("presets are possible, and written and read back unchanged", () => {
+  for (const [name, { vlm }] of Object.entries(presets)) {
+    checkVLMConfig(vlm, name);
+    assertEquals(parseVLMConfig(JSON.parse(formatVLMConfig(vlm)), name), vlm);
+  }
+});
+
+Deno.test("the preset 222m has nanoVLM v0.1's values", () => {
+  const { vlm, train } = presets["222m"];
+  assertEquals([vlm.lm_max_length, vlm.lm_n_blocks, vlm.vit_n_blocks], [79, 30, 12]);
+  assertAlmostEquals(train.lr_mp, 0.002);
+  assertAlmostEquals(train.lr_backbones, 1e-4);
+  assertEquals([train.batch_size, train.epochs, train.mmstar_batch_size], [256, 5, 32]);
+  assertEquals(train.train_dataset_name.length, 45);
+  assertEquals([train.questions_per_row, train.initialization], ["first", "nanovlm"]);
+});
+
+Deno.test("applySettings() sets keys of both configurations and leaves the original alone", () => {
+  const before = structuredClone(presets.quickstart);
+  const { vlm, train } = applySettings(presets.quickstart, [
+    "lm_n_blocks=3",
+    "lr_mp=1e-4",
+    "eval_in_epochs=false",
+    "train_dataset_path=a=b",
+    "train_dataset_name=ai2d,vqav2",
+    "data_cutoff_idx=100",
+    "max_training_steps=null",
+    "questions_per_row=first",
+  ]);
+  assertEquals(presets.quickstart, before);
+  assertEquals(vlm, { ...before.vlm, lm_n_blocks: 3 });
+  assertEquals(train, {
+    ...before.train,
+    lr_mp: 1e-4,
+    eval_in_epochs: false,
+    train_dataset_path: "a=b",
+    train_dataset_name: ["ai2d", "vqav2"],
+    data_cutoff_idx: 100,
+    max_training_steps: null,
+    questions_per_row: "first",
+  });
+});
+
+Deno.test("applySettings() checks the configuration only after all settings", () => {
+  const { vlm } = applySettings(presets["222m"], ["lm_n_heads=8", "lm_n_kv_heads=4"]);
+  assertEquals([vlm.lm_n_heads, vlm.lm_n_kv_heads], [8, 4]);
+  assertThrows(() => applySettings(presets["222m"], ["lm_n_heads=8"]), RangeError, "lm_n_kv_heads");
+});
+
+Deno.test("applySettings() throws for what it cannot apply", () => {
+  const wrong: Array<[string, typeof TypeError | typeof RangeError, string]> = [
+    ["lr_mpp=1", TypeError, 'nearest known: "lr_mp"'],
+    ["toString=1", TypeError, "unknown"],
+    ["compile=true", TypeError, "unknown"],
+    ["lr_mp", TypeError, 'no "="'],
+    ["lr_mp=fast", TypeError, '"fast"'],
+    ["lr_mp=", TypeError, '""'],
+    ["batch_size=1.5", RangeError, "1.5"],
+    ["batch_size=0", RangeError, "at least 1"],
+    ["val_ratio=1", RangeError, "below 1"],
+    ["eval_in_epochs=yes", TypeError, "true or false"],
+    ["initialization=xavier", TypeError, '"nanovlm" or "fan_in"'],
+    ["lm_dropout=0.5", RangeError, "dropout"],
+  ];
+  for (const [setting, kind, message] of wrong) {
+    assertThrows(() => applySettings(presets.tiny, [setting]), kind, message);
+  }
+});
+
+Deno.test("VLM_FIELDS has nanoVLM's keys in nanoVLM's order, then ours", () => {
+  assertEquals(Object.keys(VLM_FIELDS), [
+    ...Object.keys(goldenJson("v01_a")),
+    "vit_pixel_mean",
+    "vit_pixel_std",
+  ]);
+});

@@ -1,0 +1,211 @@
+/**
+ * Runs one recorded op on the GPU and hands back its result and gradients, for the tests of kernels.
+ *
+ * Sits under every file of tests/shaders/. Whatever runs here runs twice: every transient buffer is filled with
+ * NaN first, so an element that a kernel forgets shows, and both runs must agree bit for bit.
+ */
+import { assertEquals } from "@std/assert";
+import { addInto } from "../../shaders/add.ts";
+import { Device, DeviceError } from "../../shaders/runtime/device.ts";
+import { Plan } from "../../shaders/runtime/plan.ts";
+import type { Recorder } from "../../shaders/runtime/recorder.ts";
+import {
+  bufferOf,
+  type DType,
+  type Parameter,
+  persistent,
+  readAll,
+  type Storage,
+  type Tensor,
+  type TypedArray,
+} from "../../shaders/runtime/tensor.ts";
+
+/** One input: its values, and whether the op takes it as a trainable parameter. */
+export interface OpInput {
+  readonly shape: readonly number[];
+  readonly data: ArrayLike<number>;
+  /** "f32" when absent. Only f32 inputs have gradients. */
+  readonly dtype?: DType;
+  readonly parameter?: boolean;
+  /** false: no gradient flows into it. */
+  readonly needsGradient?: boolean;
+}
+
+/** What the recording function gets for each input: a Parameter where `parameter` is true, else a Tensor. */
+export type Recorded<I> = { [K in keyof I]: I[K] extends { parameter: true } ? Parameter : Tensor };
+
+/** How to run. */
+export interface RunOptions {
+  /** Gradient of y; without it no backward pass runs. */
+  dy?: ArrayLike<number>;
+  /** What stands in every gradient before the op's backward pass, which must then add; absent: nothing does. */
+  existing?: number;
+}
+
+/** What a run left behind. */
+export interface OpRun<I> {
+  /** The returned tensor. */
+  readonly y: TypedArray;
+  /** Gradients of the f32 inputs that got one. */
+  readonly gradients: { readonly [K in keyof I]?: Float32Array };
+  /** What every input's own buffer holds afterwards: for ops that write in place. */
+  readonly inputs: { readonly [K in keyof I]: TypedArray };
+}
+
+/** The devices to test on: with and without subgroups where the adapter has them; none without an adapter. */
+export const DEVICES: readonly { readonly family: string; readonly device: Device }[] =
+  await openDevices();
+
+async function openDevices(): Promise<{ family: string; device: Device }[]> {
+  try {
+    const plain = {
+      family: "workgroup memory",
+      device: await Device.open({ subgroups: false }),
+    };
+    const device = await Device.open();
+    return device.subgroupSize > 0 ? [{ family: "subgroups", device }, plain] : [plain];
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    console.log(`tests of kernels are skipped: ${error.message}`);
+    return [];
+  }
+}
+
+/** Declares a test once a device; ignored where there is none (the reason was printed). */
+export function testOnDevices(name: string, test: (device: Device) => Promise<void>): void {
+  if (DEVICES.length === 0) {
+    Deno.test({ name: `${name} (no GPU)`, ignore: true, fn: () => {} });
+  }
+  for (const { family, device } of DEVICES) {
+    Deno.test(`${name} (${family})`, () => test(device));
+  }
+}
+
+/**
+ * Records `build` in training mode, runs it twice and reads everything back. `build` returns the tensor y whose
+ * gradient `dy` is.
+ */
+export async function runOp<const I extends Readonly<Record<string, OpInput>>>(
+  device: Device,
+  inputs: I,
+  build: (rec: Recorder, x: Recorded<I>) => Tensor,
+  { dy, existing }: RunOptions = {},
+): Promise<OpRun<I>> {
+  const made = makeInputs(device, inputs);
+  const given = Object.fromEntries(
+    Object.entries(made).map(([name, { value, gradient, input }]) => [
+      name,
+      input.parameter ? { value, gradient } : value,
+    ]),
+  ) as Recorded<I>;
+  const transient = new Set<Storage>();
+  let seed: Tensor | undefined;
+  const plan = await Plan.record(device, (rec) => {
+    const y = rec.keep(build(rec, given));
+    if (dy) {
+      seed = persistent(device, "dy", y.shape);
+      if (existing !== undefined) fillGradients(rec, { y, made, existing });
+      rec.backprop(y, seed);
+    }
+    const gradients = Object.entries(made).flatMap(([name, { value }]) => {
+      const gradient = dy && rec.gradientOf(value);
+      return gradient ? [{ name, gradient: rec.keep(gradient) }] : [];
+    });
+    for (const command of rec.commands) {
+      const tensors = "clear" in command ? [command.clear] : command.tensors.values();
+      for (const { storage } of tensors) if (!storage.persistent) transient.add(storage);
+    }
+    return { y, gradients };
+  }, { training: true });
+  const { y, gradients } = plan.result;
+  const read = [y, ...gradients.map((g) => g.gradient), ...Object.values(made).map((m) => m.value)];
+  const runs: TypedArray[][] = [];
+  for (const nan of [0x7fc00000, 0xffc12345]) {
+    for (const { value, gradient, input } of Object.values(made)) {
+      value.upload(device, typed(input));
+      gradient?.upload(device, new Float32Array(gradient.length).fill(existing ?? 0));
+    }
+    if (seed && dy) seed.upload(device, Float32Array.from(dy));
+    for (const storage of transient) poison(device, storage, nan);
+    plan.run();
+    runs.push(await readAll(device, read));
+  }
+  release(plan, [...Object.values(made).flatMap((m) => [m.value, m.gradient]), seed]);
+  const [first = [], second = []] = runs;
+  first.forEach((data, i) => assertSameBits(data, second[i]!, String(read[i])));
+  const names = Object.keys(made);
+  return {
+    y: first[0]!,
+    gradients: Object.fromEntries(gradients.map(({ name }, i) => [name, first[1 + i]])),
+    inputs: Object.fromEntries(names.map((name, i) => [name, first[1 + gradients.length + i]])),
+  } as OpRun<I>;
+}
+
+interface Made {
+  readonly value: Tensor;
+  readonly gradient: Tensor | undefined;
+  readonly input: OpInput;
+}
+
+function makeInputs(
+  device: Device,
+  inputs: Readonly<Record<string, OpInput>>,
+): Record<string, Made> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, input]) => {
+      const { shape, dtype = "f32", parameter = false, needsGradient = true } = input;
+      const value = persistent(device, name, shape, dtype);
+      value.needsGradient = !parameter && needsGradient && dtype === "f32";
+      const gradient = parameter && needsGradient
+        ? persistent(device, `d${name}`, shape)
+        : undefined;
+      return [name, { value, gradient, input }];
+    }),
+  );
+}
+
+/** Last on the tape, so first to play: gives every plain input a gradient before the op's own backward pass. */
+function fillGradients(
+  rec: Recorder,
+  { y, made, existing }: { y: Tensor; made: Record<string, Made>; existing: number },
+): void {
+  const values = Object.values(made).map(({ value }) => value).filter((value) =>
+    value.needsGradient && value.storage !== y.storage
+  );
+  rec.backward(y, values, () => {
+    for (const value of values) {
+      const target = rec.gradientTarget(value);
+      if (!target || target.accumulate) continue;
+      const data = new Float32Array(value.length).fill(existing);
+      rec.clear(target.tensor);
+      addInto(rec, target.tensor, rec.constant("existing", value.shape, "f32", data));
+    }
+  });
+}
+
+function typed({ dtype = "f32", data }: OpInput): TypedArray {
+  if (dtype === "f32") return Float32Array.from(data);
+  return dtype === "u32" ? Uint32Array.from(data) : Int32Array.from(data);
+}
+
+function poison(device: Device, storage: Storage, nan: number): void {
+  if (!storage.buffer) return;
+  const words = new Uint32Array(storage.buffer.size / 4).fill(nan);
+  device.gpu.queue.writeBuffer(storage.buffer, 0, words);
+}
+
+function assertSameBits(first: TypedArray, second: TypedArray, name: string): void {
+  const [a, b] = [first, second].map((data) => new Uint32Array(data.buffer));
+  const differs = a!.findIndex((bits, i) => bits !== b![i]);
+  assertEquals(
+    differs,
+    -1,
+    `${name}: a replay differs at [${differs}]: ${first[differs]}, then ${second[differs]} ` +
+      `(NaN: the element was never written)`,
+  );
+}
+
+function release(plan: Plan, tensors: readonly (Tensor | undefined)[]): void {
+  plan.destroy();
+  for (const tensor of tensors) if (tensor) bufferOf(tensor).destroy();
+}

@@ -10,19 +10,22 @@
 import { embedding } from "../shaders/embedding.ts";
 import { gatherRows } from "../shaders/gather_rows.ts";
 import { matmul } from "../shaders/matmul.ts";
+import { BufferPool } from "../shaders/runtime/memory.ts";
 import { Plan } from "../shaders/runtime/plan.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
 import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
-import { advance, sample, type SampleMode } from "../shaders/sample.ts";
+import { advance, sample, type SampleTensors } from "../shaders/sample.ts";
 import { BatchInputs, type HostBatch, imageTokens } from "./inputs.ts";
 import { KVCache } from "./kv_cache.ts";
 import type { VisionLanguageModel } from "./vision_language_model.ts";
+
+/** "greedy" takes the likeliest token; otherwise top-k, then top-p, then the temperature say what to draw from. */
+export type SampleMode = SampleTensors["mode"];
 
 /** How to generate. */
 export interface GenerateOptions {
   /** Tokens at most, per row. */
   readonly maxNewTokens: number;
-  /** "greedy", or what to draw from. */
   readonly mode: SampleMode;
   /** Where the random numbers start; greedy decoding has none. */
   readonly seed?: number;
@@ -57,6 +60,7 @@ interface Session {
 
 /** Generates answers. */
 export class Generator {
+  readonly #pool: BufferPool = new BufferPool();
   readonly #sessions: Map<string, Promise<Session>> = new Map();
 
   constructor(readonly model: VisionLanguageModel) {}
@@ -170,8 +174,13 @@ export class Generator {
       filled: u32("new tokens count", [1]),
       seed: u32("seed", [1]),
     }));
-    const prefill = await Plan.record(device, (rec) => this.#prefill(rec, state, shape.mode));
-    const decode = await Plan.record(device, (rec) => this.#decode(rec, state, shape.mode));
+    const pool = this.#pool;
+    const prefill = await Plan.record(device, (rec) => this.#prefill(rec, state, shape.mode), {
+      pool,
+    });
+    const decode = await Plan.record(device, (rec) => this.#decode(rec, state, shape.mode), {
+      pool,
+    });
     return { ...state, prefill, decode };
   }
 
@@ -222,5 +231,6 @@ export class Generator {
       for (const part of [inputs, cache, prefill, decode]) part.destroy();
       for (const tensor of Object.values(tensors)) bufferOf(tensor).destroy();
     }
+    this.#pool.destroy();
   }
 }

@@ -28,7 +28,7 @@ export interface HostBatch {
 /** The label that counts for nothing, as in PyTorch. */
 export const IGNORED_LABEL = -100;
 /** Label capacities are multiples of this, so that few plans serve all batches. */
-const LABEL_STEP = 64;
+const LABEL_STEP = 32;
 
 /** Image tokens in front of the text. */
 export function imageTokens(config: VLMConfig): number {

@@ -4,6 +4,7 @@
  * A plan a batch shape; losses and norms collect on the GPU and are read late, several steps at once, because a wait for
  * the GPU costs 12 ms in Deno.
  */
+import { BufferPool } from "../shaders/runtime/memory.ts";
 import { Plan } from "../shaders/runtime/plan.ts";
 import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
 import { BatchInputs, type HostBatch, labelCapacity } from "./inputs.ts";
@@ -29,6 +30,7 @@ const LOG_STEPS = 256;
 /** Runs training steps. */
 export class Trainer {
   readonly #plans: Map<string, Promise<Recorded>> = new Map();
+  readonly #pool: BufferPool = new BufferPool();
   readonly #log: Tensor;
   #pending = 0;
   #step = 0;
@@ -113,7 +115,7 @@ export class Trainer {
       const norm = optimizer.gradientNorm(rec);
       optimizer.record(rec);
       return { loss: rec.keep(loss), norm: rec.keep(norm) };
-    }, { training: true });
+    }, { training: true, pool: this.#pool });
     return { inputs, plan };
   }
 
@@ -124,6 +126,7 @@ export class Trainer {
       plan.destroy();
       inputs.destroy();
     }
+    this.#pool.destroy();
     bufferOf(this.#log).destroy();
   }
 }

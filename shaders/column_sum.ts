@@ -17,10 +17,10 @@ const FORWARD = kernel({
   entry: "forward",
   bindings: ["x", "y"],
 });
-const PARTIAL = kernel({
+const SUM_CHUNKS = kernel({
   ...DECLARATION,
-  name: "column_sum.partial",
-  entry: "partial",
+  name: "column_sum.sum_chunks",
+  entry: "sum_chunks",
   bindings: ["x", "partial_sums"],
 });
 
@@ -52,7 +52,7 @@ export function addColumnSums(rec: Recorder, x: Tensor, target: GradientTarget):
     const chunk_rows = chunkRows(rows);
     const chunks = Math.ceil(rows / chunk_rows);
     const partial_sums = rec.tensor("partial sums", [chunks, width]);
-    rec.dispatch(PARTIAL, {
+    rec.dispatch(SUM_CHUNKS, {
       params: { rows, width, chunk_rows },
       tensors: { x, partial_sums },
       workgroups: grid(chunks * width, 64),

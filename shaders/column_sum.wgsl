@@ -1,7 +1,7 @@
 // y[c] = sum over rows of x[r, c], or += with ACCUMULATE; x (rows, width) row-major f32, y (width).
 //
 // forward: one thread owns one column and adds all rows, in f32.
-// partial: one thread owns one column of one chunk of `chunk_rows` rows, and writes partial_sums (chunks, width);
+// sum_chunks: one thread owns one column of one chunk of `chunk_rows` rows, and writes partial_sums (chunks, width);
 // `forward` over those finishes long columns. A fixed order of additions, so the same bits every time.
 struct Params { rows: u32, width: u32, chunk_rows: u32 }
 override ACCUMULATE: bool = false;
@@ -24,7 +24,7 @@ fn forward(
 }
 
 @compute @workgroup_size(64)
-fn partial(
+fn sum_chunks(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,

@@ -4,13 +4,9 @@ const ROW_SUMS = false;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read> residual: array<f32>;
 
-fn store(m: u32, n: u32, value: vec4f) {
-  if (m >= params.rows) { return; }
-  let start = (m % params.residual_rows) * params.columns;
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j >= params.columns) { return; }
-    y[m * params.columns + n + j] = (value[j] + bias[n + j]) + residual[start + n + j];
-  }
+fn put(m: u32, n: u32, value: f32) {
+  let i = (m % params.residual_rows) * params.columns + n;
+  y[m * params.columns + n] = (value + bias[n]) + residual[i];
 }
 
 fn store_row_sum(m: u32, sum: f32) {}

@@ -3,13 +3,8 @@ const ROW_SUMS = false;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> residual: array<f32>;
 
-fn store(m: u32, n: u32, value: vec4f) {
-  if (m >= params.rows) { return; }
-  let start = (m % params.residual_rows) * params.columns;
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j >= params.columns) { return; }
-    y[m * params.columns + n + j] = value[j] + residual[start + n + j];
-  }
+fn put(m: u32, n: u32, value: f32) {
+  y[m * params.columns + n] = value + residual[(m % params.residual_rows) * params.columns + n];
 }
 
 fn store_row_sum(m: u32, sum: f32) {}

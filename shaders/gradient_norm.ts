@@ -10,10 +10,10 @@ const DECLARATION = {
   code: [GRADIENT_NORM_WGSL],
   params: { length: "u32", groups: "u32", first: "u32", max_norm: "f32" },
 } as const;
-const PARTIAL = kernel({
+const SQUARE_SUMS = kernel({
   ...DECLARATION,
-  name: "gradient_norm.partial",
-  entry: "partial",
+  name: "gradient_norm.square_sums",
+  entry: "square_sums",
   bindings: ["gradient", "partial_sums"],
 });
 const FINISH = kernel({
@@ -46,7 +46,7 @@ export function gradientNorm(
   let first = 0;
   gradients.forEach((gradient, i) => {
     const groups = counts[i] ?? 0;
-    rec.dispatch(PARTIAL, {
+    rec.dispatch(SQUARE_SUMS, {
       params: { length: gradient.length, groups, first, max_norm: maxNorm },
       tensors: { gradient, partial_sums },
       workgroups: [groups],

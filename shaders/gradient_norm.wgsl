@@ -1,6 +1,6 @@
 // norm[0] = sqrt(sum of g² over all gradients), and scale[0] = min(1, max_norm / (norm + 1e-6)), as torch clips.
 //
-// partial: `groups` workgroups of 256 threads stride over one gradient of `length` f32; workgroup k writes its sum of
+// square_sums: `groups` workgroups of 256 threads stride over one gradient of `length` f32; workgroup k writes its sum of
 // squares to partial_sums[first + k]. finish: one workgroup adds all `length` partial sums. Trees in workgroup memory
 // and a fixed order of additions, in f32. A gradient that is not finite makes the norm so, and the scale NaN or 0.
 struct Params { length: u32, groups: u32, first: u32, max_norm: f32 }
@@ -22,7 +22,7 @@ fn tree_sum(value: f32, local: u32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn partial(
+fn square_sums(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {

@@ -1,7 +1,8 @@
 // The operands of a matrix product y = lhs · rhs, rows x columns, reduced over depth.
 // Both stand as they are in memory: lhs is [rows, depth], or [depth, rows] where LHS_TRANSPOSED; rhs is
 // [depth, columns], or [columns, depth] where RHS_TRANSPOSED (a linear layer's weight in y = x · Wᵀ).
-// The right operand is read by rhs4(i), four values from flat index i on (rhs_vec4.wgsl or rhs_scalar.wgsl).
+// The right operand is read by rhs4(i), four values from flat index i on (rhs_vec4.wgsl or rhs_scalar.wgsl); one value
+// of the result is stored by put(m, n, value) (epilogue_*.wgsl).
 struct Params { rows: u32, columns: u32, depth: u32, residual_rows: u32 }
 override LHS_TRANSPOSED: bool = false;
 override RHS_TRANSPOSED: bool = true;
@@ -58,4 +59,17 @@ fn rhs_block(column: u32, k: u32) -> mat4x4f {
     rhs4(i + 2u * params.columns),
     rhs4(i + 3u * params.columns),
   );
+}
+
+// Columns n to n + 3 of row m of the result; what lies past the ends is dropped.
+fn store(m: u32, n: u32, value: vec4f) {
+  if (m >= params.rows) { return; }
+  if (n + 4u <= params.columns) {
+    put(m, n, value.x);
+    put(m, n + 1u, value.y);
+    put(m, n + 2u, value.z);
+    put(m, n + 3u, value.w);
+    return;
+  }
+  for (var j = 0u; n + j < params.columns; j++) { put(m, n + j, value[j]); }
 }

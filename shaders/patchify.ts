@@ -12,7 +12,7 @@ const FORWARD = kernel({
   name: "patchify.forward",
   code: [PATCHIFY_WGSL, INDEX_WGSL],
   entry: "forward",
-  params: { length: "u32", pixels: "u32", patch: "u32", side: "u32" },
+  params: { length: "u32", pixels: "u32", width: "u32", side: "u32" },
   bindings: ["images", "y"],
 });
 
@@ -32,7 +32,7 @@ export function patchify(rec: Recorder, images: Tensor, patch: number): Tensor {
   const side = Math.floor(pixels / patch);
   const y = rec.tensor("patches", [B * side * side, 3 * patch * patch]);
   rec.dispatch(FORWARD, {
-    params: { length: y.length, pixels, patch, side },
+    params: { length: y.length, pixels, width: patch, side },
     tensors: { images, y },
     workgroups: grid(y.length, 64),
   });

@@ -8,7 +8,7 @@
 // enough elements, or enough probability, lie at or above it. NaN has the lowest key and weight 0, so a token is
 // always one of 0 .. V - 1.
 //
-// The draw: u in [0, 1) is the upper 24 bits of mix(mix(mix(seed + 0x9e3779b9) ^ position) ^ row), mix being Ellis's
+// The draw: u in [0, 1) is the upper 24 bits of scramble(scramble(scramble(seed + 0x9e3779b9) ^ position) ^ row), scramble being Ellis's
 // two-multiply hash, so the same seed, position and row give the same number on every device. The token is the first
 // whose running sum of weights, by index, exceeds u times their total.
 //
@@ -168,7 +168,7 @@ fn draw_weight(row: u32, i: u32, kept: vec2u, top: vec2u) -> f32 {
   return weight_of(x, top, row, params.temperature);
 }
 
-fn mix(value: u32) -> u32 {
+fn scramble(value: u32) -> u32 {
   var x = value;
   x ^= x >> 16u;
   x *= 0x7feb352du;
@@ -179,7 +179,7 @@ fn mix(value: u32) -> u32 {
 }
 
 fn uniform_number(row: u32) -> f32 {
-  let bits = mix(mix(mix(seed[0] + 0x9e3779b9u) ^ position[0]) ^ row);
+  let bits = scramble(scramble(scramble(seed[0] + 0x9e3779b9u) ^ position[0]) ^ row);
   return f32(bits >> 8u) / 16777216.0;
 }
 

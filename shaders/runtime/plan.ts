@@ -6,7 +6,7 @@
  */
 import { type Device, DeviceError } from "./device.ts";
 import { compile, type Compiled, packParams } from "./kernel.ts";
-import { layOut } from "./memory.ts";
+import { BufferPool, layOut } from "./memory.ts";
 import { type Command, type Dispatch, list, Recorder } from "./recorder.ts";
 import { bufferOf, bytesOf, readAll, type Tensor } from "./tensor.ts";
 
@@ -27,6 +27,16 @@ export interface KernelTime {
   readonly milliseconds: number;
 }
 
+/** How to record a plan. */
+export interface PlanOptions {
+  /** Whether to record the tape, for `backprop`. */
+  readonly training?: boolean;
+  /** Collects intermediate tensors, see Recorder.tap(). */
+  readonly taps?: Map<string, Tensor>;
+  /** Memory to share with other plans that never run at the same time; by default the plan has its own. */
+  readonly pool?: BufferPool;
+}
+
 /** A fixed list of dispatches over fixed memory. */
 export class Plan<T = unknown> {
   private constructor(
@@ -34,9 +44,8 @@ export class Plan<T = unknown> {
     /** What the recording function returned: tensors to upload to or to read. */
     readonly result: T,
     readonly steps: readonly Step[],
-    /** Bytes of the pooled buffers that transient tensors share. */
-    readonly transientBytes: number,
     readonly buffers: readonly GPUBuffer[],
+    readonly ownPool: BufferPool | undefined,
   ) {}
 
   /**
@@ -47,25 +56,25 @@ export class Plan<T = unknown> {
   static async record<T>(
     device: Device,
     build: (rec: Recorder) => T,
-    options: { training?: boolean; taps?: Map<string, Tensor> } = {},
+    { training = false, taps, pool }: PlanOptions = {},
   ): Promise<Plan<T>> {
-    const rec = new Recorder(device, options.training ?? false, options.taps);
+    const rec = new Recorder(device, training, taps);
     const result = build(rec);
-    const pool = await layOut(device, rec);
+    const memory = pool ?? new BufferPool();
+    await layOut(device, rec, memory);
     const uniforms = await packUniforms(device, rec.commands);
     const steps: Step[] = [];
     let index = 0;
     for (const command of rec.commands) {
-      steps.push(
-        "clear" in command ? command : await prepare(device, command, uniforms, index++),
-      );
+      steps.push("clear" in command ? command : await prepare(device, command, uniforms, index++));
     }
-    const owned = rec.owned.map(bufferOf);
-    return new Plan(device, result, steps, pool.bytes, [
-      ...pool.buffers,
-      ...owned,
-      uniforms.buffer,
-    ]);
+    return new Plan(
+      device,
+      result,
+      steps,
+      [...rec.owned.map(bufferOf), uniforms.buffer],
+      pool ? undefined : memory,
+    );
   }
 
   /** Number of kernel launches in a run. */
@@ -166,9 +175,10 @@ export class Plan<T = unknown> {
     return (await readAll(this.device, tensors)).map((data) => new Float32Array(data.buffer));
   }
 
-  /** Frees the plan's buffers. */
+  /** Frees the plan's buffers, except those of a shared pool. */
   destroy(): void {
     for (const buffer of this.buffers) buffer.destroy();
+    this.ownPool?.destroy();
   }
 }
 

@@ -198,7 +198,9 @@ export function slice(
   label: string = tensor.storage.label,
 ): Tensor {
   if (first < 0 || first + elements(shape) > tensor.length) {
-    throw new RangeError(`Cannot slice ${tensor} from ${first} as [${shape}]: it reaches past the end`);
+    throw new RangeError(
+      `Cannot slice ${tensor} from ${first} as [${shape}]: it reaches past the end`,
+    );
   }
   const storage = new Storage(label, bytesOf(shape), true);
   storage.buffer = bufferOf(tensor);

@@ -64,21 +64,22 @@ function assertCovers<Inputs extends Arrays>(
 
 Deno.test("linearAbs() and linearBackwardAbs() cover rounding, with and without GELU", () => {
   const random = seededRandom(1);
-  const inputs = {
-    x: random.normal(3 * 9),
-    weight: random.normal(5 * 9),
-    bias: random.normal(5),
-    residual: random.normal(15),
-    dy: random.normal(15),
-  };
-  for (const gelu of [false, true]) {
-    const options = { inFeatures: 9, outFeatures: 5, gelu };
-    assertCovers((x) => ({ y: linear(x, options) }), { y: linearAbs(inputs, options) }, {
-      inputs,
-      factors: 2,
-    });
-    const abs = linearBackwardAbs(inputs, inputs.dy, options);
-    assertCovers((x) => linearBackward(x, x.dy, options), abs, { inputs, factors: 3 });
+  for (const deviation of [1, 8]) {
+    const inputs = {
+      x: random.normal(3 * 9, deviation),
+      weight: random.normal(5 * 9),
+      bias: random.normal(5),
+      residual: random.normal(15),
+      dy: random.normal(15),
+    };
+    for (const gelu of [false, true]) {
+      const options = { inFeatures: 9, outFeatures: 5, gelu };
+      const abs = { y: linearAbs(inputs, options) };
+      assertCovers((x) => ({ y: linear(x, options) }), abs, { inputs, factors: 2 });
+      const backwardAbs = linearBackwardAbs(inputs, inputs.dy, options);
+      const gradients = (x: typeof inputs) => linearBackward(x, x.dy, options);
+      assertCovers(gradients, backwardAbs, { inputs, factors: 3 });
+    }
   }
 });
 

@@ -185,6 +185,8 @@ Deno.test("sampleToken() draws by the running sum, after filtering and temperatu
   assertEquals(drawn({ topK: 2 }), [1, 1, 1, 2, 2, 2]);
   // Squared: 0.01, 0.36, 0.09 of 0.46, running sums 0.022, 0.804, 1.
   assertEquals(drawn({ temperature: 0.5 }), [0, 1, 1, 1, 1, 2]);
+  // After the temperature 2 the running sum of the two likeliest would still be below 0.85.
+  assertEquals(drawn({ topP: 0.85, temperature: 2 }), [1, 1, 1, 1, 1, 1]);
   for (const options of [{ uniform: 1 }, { uniform: 0, temperature: 0 }]) {
     assertThrows(() => sampleToken(logits, options), RangeError, "Cannot draw a token");
   }

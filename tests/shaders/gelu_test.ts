@@ -12,15 +12,16 @@ const exponent = (x: number) => 1.6 * (Math.abs(x) + 0.044715 * Math.abs(x) ** 3
 
 // The exponent a has 6 roundings; WGSL allows exp an error of (3 + 2|a|) ulp, ulp = 2 U; so exp(a) is off by at most
 // U (6 + 10|a|) relatively, and s = 1 / (1 + exp(a)) by no more, plus division (2.5 ulp) and three roundings. Where
-// the exponent is capped (at 80) the result is off by |x| exp(-80) at most.
-const bound = (x: number) =>
-  U * (20 + 10 * exponent(x)) * Math.abs(geluOf(x)) + Math.abs(x) * 2 ** -110;
+// the exponent is capped (at 80) the result is off by |x| exp(-80) at most. The reference's own 1 + tanh and 1 - tanh²
+// cancel, to 2⁻⁵³.
+const cancellation = (x: number) => 2 ** -52 * Math.abs(x);
+const bound = (x: number) => U * (20 + 10 * exponent(x)) * Math.abs(geluOf(x)) + cancellation(x);
 
 // The same for both terms of the derivative, s and 2 x s (1 - s) u', each with at most twice exp's error.
 function slopeBound(x: number): number {
   const s = 1 / (1 + Math.exp(Math.sign(-x) * exponent(x)));
   const rise = 2 * Math.abs(x) * s * (1 - s) * 0.8 * (1 + 0.1342 * x * x);
-  return U * (40 + 20 * exponent(x)) * (s + rise) + 2 ** -110;
+  return U * (40 + 20 * exponent(x)) * (s + rise) + 2 ** -52 * (1 + Math.abs(x) ** 3);
 }
 
 async function check(device: Device, x: Float64Array, existing = 0): Promise<void> {

@@ -1,0 +1,72 @@
+// GFLOP/s of the matrix product at shapes of nanoVLM's linear layers, in all three layouts; GPU timestamps, median.
+// Run: deno run -A tests/bench/matmul.ts [name filter]. Figures are quoted with device, driver, Deno version and commit.
+
+import { matmul, type MatmulOptions } from "../../shaders/matmul.ts";
+import { Device } from "../../shaders/runtime/device.ts";
+import { Plan } from "../../shaders/runtime/plan.ts";
+import { bufferOf, persistent } from "../../shaders/runtime/tensor.ts";
+
+type Layout = "x·Wᵀ" | "dy·W" | "dyᵀ·x";
+
+/** rows, columns and depth of each product. */
+const SHAPES:
+  readonly (readonly [name: string, layout: Layout, shape: [number, number, number]])[] = [
+    ["square", "x·Wᵀ", [1024, 1536, 576]],
+    ["square", "dy·W", [1024, 1536, 576]],
+    ["square", "dyᵀ·x", [1024, 1536, 576]],
+    ["222m vision fc1", "x·Wᵀ", [392, 3072, 768]],
+    ["222m vision fc1", "dy·W", [392, 768, 3072]],
+    ["222m vision fc1", "dyᵀ·x", [3072, 768, 392]],
+    ["tiny vision fc1", "x·Wᵀ", [4096, 256, 64]],
+    ["tiny vision fc1", "dy·W", [4096, 64, 256]],
+    ["tiny vision fc1", "dyᵀ·x", [256, 64, 4096]],
+    ["tiny head", "x·Wᵀ", [192, 49152, 64]],
+    ["tiny head", "dy·W", [192, 64, 49152]],
+    ["tiny head", "dyᵀ·x", [49152, 64, 192]],
+    ["decoding head", "x·Wᵀ", [1, 49152, 576]],
+  ];
+const RUNS = 9;
+
+const device = await Device.open();
+console.log(`${device.description}, Deno ${Deno.version.deno}`);
+for (const [name, layout, [rows, columns, depth]] of SHAPES) {
+  if (Deno.args[0] && !name.includes(Deno.args[0])) continue;
+  const milliseconds = await time(layout, { rows, columns, depth });
+  const rate = 2 * rows * columns * depth / milliseconds / 1e6;
+  console.log(
+    `${name.padEnd(16)} ${layout.padEnd(6)} ${`${rows} x ${columns} x ${depth}`.padEnd(20)}` +
+      `${milliseconds.toFixed(2).padStart(9)} ms ${rate.toFixed(1).padStart(6)} GFLOP/s`,
+  );
+}
+device.destroy();
+
+/** Median time of the product alone. */
+async function time(
+  layout: Layout,
+  { rows, columns, depth }: { rows: number; columns: number; depth: number },
+): Promise<number> {
+  const random = (n: number) => Float32Array.from({ length: n }, () => Math.random() - 0.5);
+  const lhs = persistent(device, "lhs", [rows, depth], "f32", random(rows * depth));
+  const rhs = persistent(device, "rhs", [depth, columns], "f32", random(depth * columns));
+  const y = persistent(device, "y", [rows, columns]);
+  const options: MatmulOptions = {
+    lhs,
+    rhs,
+    y,
+    rows,
+    columns,
+    depth,
+    transposeRhs: layout === "x·Wᵀ",
+    transposeLhs: layout === "dyᵀ·x",
+    accumulate: layout === "dyᵀ·x",
+  };
+  const plan = await Plan.record(device, (rec) => matmul(rec, options));
+  const times: number[] = [];
+  for (let run = 0; run < RUNS + 2; run++) {
+    const [kernel] = await plan.profile();
+    if (run >= 2 && kernel) times.push(kernel.milliseconds);
+  }
+  plan.destroy();
+  for (const tensor of [lhs, rhs, y]) bufferOf(tensor).destroy();
+  return times.sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? NaN;
+}

@@ -2,7 +2,7 @@
 
 import { assertThrows } from "@std/assert";
 import { attention } from "../../shaders/attention.ts";
-import { persistent, type Tensor } from "../../shaders/runtime/tensor.ts";
+import { persistent } from "../../shaders/runtime/tensor.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
 import { assertClose, matmulBound, seededRandom } from "../gradcheck.ts";
 import {

@@ -190,7 +190,7 @@ export class Generator {
     const position = rec.constant("position 0", [1], "u32", new Uint32Array(1));
     const x = model.embed(rec, inputs, position)
       .view(inputs.shape.size, inputs.length, model.config.lm_hidden_dim); // (B, L, C)
-    const rotary = model.decoder.rotary(rec, cache.capacity);
+    const rotary = this.#rotary(rec, cache);
     const context = { mask: cache.mask, position, ...rotary, caches: cache.blocks };
     const hidden = model.decoder.forward(rec, x, context);
     this.#sample(rec, gatherRows(rec, hidden, state.lastRows), state, mode);
@@ -202,10 +202,15 @@ export class Generator {
     const x = embedding(rec, next, decoder.tokenEmbedding)
       .view(cache.batch, 1, config.lm_hidden_dim); // (B, 1, C)
     const { mask, position, blocks: caches } = cache;
-    const rotary = decoder.rotary(rec, cache.capacity);
+    const rotary = this.#rotary(rec, cache);
     const hidden = decoder.forward(rec, x, { mask, position, ...rotary, caches });
     this.#sample(rec, hidden.view(cache.batch, config.lm_hidden_dim), state, mode);
     advance(rec, position);
+  }
+
+  /** Rotary tables for the whole cache, unscaled: sequences fit the context, though the rounded capacity may not. */
+  #rotary(rec: Recorder, { capacity }: KVCache): { cos: Tensor; sin: Tensor } {
+    return this.model.decoder.rotary(rec, capacity, capacity);
   }
 
   /** Head and sampling for the rows x (B, C). */

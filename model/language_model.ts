@@ -110,13 +110,20 @@ export class LanguageModel {
     this.#norm = store.parameter("decoder.norm.weight");
   }
 
-  /** Rotary tables for sequences of `length`; longer than the model was made for, frequencies shrink. */
-  rotary(rec: Recorder, length: number): { cos: Tensor; sin: Tensor } {
+  /**
+   * Rotary tables (length, D/2) for sequences of `length`; longer than `maxPositions`, for which the model was made,
+   * frequencies shrink.
+   */
+  rotary(
+    rec: Recorder,
+    length: number,
+    maxPositions: number = this.config.lm_max_position_embeddings,
+  ): { cos: Tensor; sin: Tensor } {
     const { config } = this;
     const headWidth = config.lm_hidden_dim / config.lm_n_heads;
     const { cos, sin } = ropeTable(length, headWidth, {
       base: config.lm_re_base,
-      maxPositions: config.lm_max_position_embeddings,
+      maxPositions,
       scaling: config.lm_attn_scaling,
     });
     const shape = [length, headWidth / 2];

@@ -4,7 +4,7 @@ import { adamw, adamwHyper } from "../../shaders/adamw.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import { assertClose, seededRandom } from "../gradcheck.ts";
 import { adamw as reference } from "../reference/adamw.ts";
-import { runOp, testOnDevices } from "./harness.ts";
+import { runOp, testOnGpu } from "./harness.ts";
 
 const U = 2 ** -24;
 const HYPER = { learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
@@ -54,12 +54,12 @@ async function check(
   assertClose(run.y, exact.parameter, { tolerance, name: "parameters" });
 }
 
-testOnDevices("adamw() matches float64 at the first and at later steps", async (device) => {
+testOnGpu("adamw() matches float64 at the first and at later steps", async (device) => {
   await check(device, { length: 1003, step: 1 });
   await check(device, { length: 1, step: 2 });
   await check(device, { length: 70_001, step: 1000 });
 });
-testOnDevices(
+testOnGpu(
   "adamw() multiplies the gradient by the clipping scale",
   (device) => check(device, { length: 130, step: 3, scale: 0.25 }),
 );

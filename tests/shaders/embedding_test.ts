@@ -9,7 +9,7 @@ import {
   embeddingBackward,
   scatterRows as referenceScatter,
 } from "../reference/embedding.ts";
-import { runOp, testOnDevices } from "./harness.ts";
+import { runOp, testOnGpu } from "./harness.ts";
 
 async function check(
   device: Device,
@@ -39,7 +39,7 @@ async function check(
   });
 }
 
-testOnDevices(
+testOnGpu(
   "embedding() looks rows up and adds up the gradients of equal ids",
   async (device) => {
     const ids = seededRandom(5).integers(75, 11).map((id, r) => r % 7 === 3 ? -1 : id);
@@ -47,23 +47,23 @@ testOnDevices(
     await check(device, { ids: Int32Array.of(0), V: 1, C: 1 });
   },
 );
-testOnDevices(
+testOnGpu(
   "embedding() adds to the table's gradient",
   (device) => check(device, { ids: Int32Array.of(2, 2, -1, 0), V: 3, C: 70, existing: 0.5 }),
 );
-testOnDevices(
+testOnGpu(
   "embedding() matches float64 at SmolLM2's width",
   (device) => check(device, { ids: seededRandom(6).integers(300, 200), V: 400, C: 576 }),
 );
-testOnDevices(
+testOnGpu(
   "embedding() adds across chunks of rows",
   (device) => check(device, { ids: seededRandom(7).integers(5000, 40), V: 40, C: 3 }),
 );
-testOnDevices(
+testOnGpu(
   "embedding() adds more equal ids than one loop may take",
   (device) => check(device, { ids: new Int32Array(70_000).fill(1), V: 2, C: 1 }),
 );
-testOnDevices("embedding() gives NaN for an id beyond the table", async (device) => {
+testOnGpu("embedding() gives NaN for an id beyond the table", async (device) => {
   const { y } = await runOp(
     device,
     {
@@ -106,7 +106,7 @@ async function checkScatter(device: Device, C: number, existing?: number): Promi
   assertClose(gradients.table!, dtable.map((d) => d + before), { tolerance, name: "dtable" });
 }
 
-testOnDevices(
+testOnGpu(
   "scatterRows() fills the rows that embedding() leaves, and takes their gradient",
   async (device) => {
     await checkScatter(device, 7);
@@ -114,7 +114,7 @@ testOnDevices(
     await checkScatter(device, 576);
   },
 );
-testOnDevices(
+testOnGpu(
   "scatterRows() adds to a gradient that is there already",
   (device) => checkScatter(device, 3, 0.5),
 );

@@ -5,7 +5,7 @@ import { gradientNorm } from "../../shaders/gradient_norm.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import { assertClose, seededRandom } from "../gradcheck.ts";
 import { gradientNorm as reference } from "../reference/adamw.ts";
-import { runOp, testOnDevices } from "./harness.ts";
+import { runOp, testOnGpu } from "./harness.ts";
 
 async function norms(
   device: Device,
@@ -45,13 +45,13 @@ async function check(device: Device, lengths: [number, number], maxNorm?: number
   });
 }
 
-testOnDevices("gradientNorm() matches float64 over several gradients", async (device) => {
+testOnGpu("gradientNorm() matches float64 over several gradients", async (device) => {
   await check(device, [1, 1]);
   await check(device, [1003, 257], 1);
   await check(device, [300_001, 513], 20);
   await check(device, [33, 7], 1000);
 });
-testOnDevices("gradientNorm() shows gradients that are not finite", async (device) => {
+testOnGpu("gradientNorm() shows gradients that are not finite", async (device) => {
   const fine = seededRandom(1).normal(600);
   const nan = await norms(device, [fine, fine.with(599, NaN)], 1);
   assert(Number.isNaN(nan.norm) && Number.isNaN(nan.scale), `found ${JSON.stringify(nan)}`);

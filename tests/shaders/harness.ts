@@ -71,6 +71,11 @@ async function openDevices(): Promise<{ family: string; device: Device }[]> {
   }
 }
 
+// Devices that live until the process ends are sometimes torn down in the wrong order ("double free").
+addEventListener("unload", () => {
+  for (const { device } of DEVICES) device.destroy();
+});
+
 /** Declares a test once a device; ignored where there is none (the reason was printed). */
 export function testOnDevices(name: string, test: (device: Device) => Promise<void>): void {
   if (DEVICES.length === 0) {
@@ -81,6 +86,12 @@ export function testOnDevices(name: string, test: (device: Device) => Promise<vo
   }
 }
 
+/** Declares a test once, for ops that have one form for all devices. */
+export function testOnGpu(name: string, test: (device: Device) => Promise<void>): void {
+  const device = DEVICES[0]?.device;
+  Deno.test({ name, ignore: !device, fn: () => device && test(device) });
+}
+
 /**
  * Records `build` in training mode, runs it twice and reads everything back. `build` returns the tensor y whose
  * gradient `dy` is.
@@ -89,7 +100,7 @@ export async function runOp<const I extends Readonly<Record<string, OpInput>>>(
   device: Device,
   inputs: I,
   build: (rec: Recorder, x: Recorded<I>) => Tensor,
-  { dy, existing }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<OpRun<I>> {
   const made = makeInputs(device, inputs);
   const given = Object.fromEntries(
@@ -98,47 +109,72 @@ export async function runOp<const I extends Readonly<Record<string, OpInput>>>(
       input.parameter ? { value, gradient } : value,
     ]),
   ) as Recorded<I>;
-  const transient = new Set<Storage>();
-  let seed: Tensor | undefined;
   const plan = await Plan.record(device, (rec) => {
-    const y = rec.keep(build(rec, given));
-    if (dy) {
-      seed = persistent(device, "dy", y.shape);
-      if (existing !== undefined) fillGradients(rec, { y, made, existing });
-      rec.backprop(y, seed);
-    }
-    const gradients = Object.entries(made).flatMap(([name, { value }]) => {
-      const gradient = dy && rec.gradientOf(value);
-      return gradient ? [{ name, gradient: rec.keep(gradient) }] : [];
-    });
-    for (const command of rec.commands) {
-      const tensors = "clear" in command ? [command.clear] : command.tensors.values();
-      for (const { storage } of tensors) if (!storage.persistent) transient.add(storage);
-    }
-    return { y, gradients };
+    const y = build(rec, given);
+    return recordBackward(rec, { y, made }, options);
   }, { training: true });
-  const { y, gradients } = plan.result;
-  const read = [y, ...gradients.map((g) => g.gradient), ...Object.values(made).map((m) => m.value)];
+  const { y, seed, gradients } = plan.result;
+  const values = Object.values(made).map(({ value }) => value);
+  const read = [y, ...gradients.map((g) => g.gradient), ...values];
   const runs: TypedArray[][] = [];
   for (const nan of [0x7fc00000, 0xffc12345]) {
-    for (const { value, gradient, input } of Object.values(made)) {
-      value.upload(device, typed(input));
-      gradient?.upload(device, new Float32Array(gradient.length).fill(existing ?? 0));
-    }
-    if (seed && dy) seed.upload(device, Float32Array.from(dy));
-    for (const storage of transient) poison(device, storage, nan);
+    fill(device, { ...plan.result, made, nan }, options);
     plan.run();
     runs.push(await readAll(device, read));
   }
-  release(plan, [...Object.values(made).flatMap((m) => [m.value, m.gradient]), seed]);
+  release(plan, [...values, ...Object.values(made).map((m) => m.gradient), seed]);
   const [first = [], second = []] = runs;
   first.forEach((data, i) => assertSameBits(data, second[i]!, String(read[i])));
-  const names = Object.keys(made);
+  const offset = 1 + gradients.length;
   return {
     y: first[0]!,
     gradients: Object.fromEntries(gradients.map(({ name }, i) => [name, first[1 + i]])),
-    inputs: Object.fromEntries(names.map((name, i) => [name, first[1 + gradients.length + i]])),
+    inputs: Object.fromEntries(Object.keys(made).map((name, i) => [name, first[offset + i]])),
   } as OpRun<I>;
+}
+
+/** What was recorded, and what must be filled before a run. */
+interface Recording {
+  readonly y: Tensor;
+  readonly seed: Tensor | undefined;
+  readonly gradients: readonly { name: string; gradient: Tensor }[];
+  readonly transient: ReadonlySet<Storage>;
+}
+
+/** The backward pass where there is a dy, and the lists of what to read and to fill. */
+function recordBackward(
+  rec: Recorder,
+  { y, made }: { y: Tensor; made: Record<string, Made> },
+  { dy, existing }: RunOptions,
+): Recording {
+  rec.keep(y);
+  const seed = dy && persistent(rec.device, "dy", y.shape);
+  if (seed) {
+    if (existing !== undefined) fillGradients(rec, { y, made, existing });
+    rec.backprop(y, seed);
+  }
+  const gradients = Object.entries(made).flatMap(([name, { value }]) => {
+    const gradient = dy && rec.gradientOf(value);
+    return gradient ? [{ name, gradient: rec.keep(gradient) }] : [];
+  });
+  const storages = rec.commands.flatMap((command) =>
+    "clear" in command ? [command.clear] : [...command.tensors.values()]
+  ).map(({ storage }) => storage);
+  return { y, seed, gradients, transient: new Set(storages.filter((s) => !s.persistent)) };
+}
+
+/** Uploads everything that a run reads, and NaN wherever it must write first. */
+function fill(
+  device: Device,
+  { made, seed, transient, nan }: Recording & { made: Record<string, Made>; nan: number },
+  { dy, existing = 0 }: RunOptions,
+): void {
+  for (const { value, gradient, input } of Object.values(made)) {
+    value.upload(device, typed(input));
+    gradient?.upload(device, new Float32Array(gradient.length).fill(existing));
+  }
+  if (dy) seed?.upload(device, Float32Array.from(dy));
+  for (const storage of transient) poison(device, storage, nan);
 }
 
 interface Made {

@@ -4,7 +4,7 @@ import { addBroadcast } from "../../shaders/broadcast.ts";
 import { patchify } from "../../shaders/patchify.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import { assertClose, matmulBound, seededRandom } from "../gradcheck.ts";
-import { runOp, testOnDevices } from "./harness.ts";
+import { runOp, testOnGpu } from "./harness.ts";
 
 async function checkPatches(
   device: Device,
@@ -31,14 +31,14 @@ async function checkPatches(
   assertEquals(y, Float32Array.from(expected));
 }
 
-testOnDevices(
+testOnGpu(
   "patchify() orders patches by rows and pixels by channel, leaving a rest out",
   async (device) => {
     await checkPatches(device, { B: 2, S: 7, p: 3 });
     await checkPatches(device, { B: 1, S: 1, p: 1 });
   },
 );
-testOnDevices(
+testOnGpu(
   "patchify() does so at SigLIP's size",
   (device) => checkPatches(device, { B: 1, S: 224, p: 16 }),
 );
@@ -69,13 +69,13 @@ async function checkSums(
   assertClose(run.y, expected, { tolerance: matmulBound(B, terms) });
 }
 
-testOnDevices("addBroadcast() sums over the batch, in one stage or two", async (device) => {
+testOnGpu("addBroadcast() sums over the batch, in one stage or two", async (device) => {
   await checkSums(device, { B: 3, width: 35, accumulate: true });
   await checkSums(device, { B: 1, width: 1, accumulate: false });
   await checkSums(device, { B: 65, width: 7, accumulate: false });
   await checkSums(device, { B: 1000, width: 11, accumulate: true });
 });
-testOnDevices(
+testOnGpu(
   "addBroadcast() sums more rows than one loop may take",
   (device) => checkSums(device, { B: 80_000, width: 2, accumulate: true }),
 );

@@ -5,7 +5,7 @@ import type { Device } from "../../shaders/runtime/device.ts";
 import { Recorder } from "../../shaders/runtime/recorder.ts";
 import { seededRandom } from "../gradcheck.ts";
 import { pixelShuffle as reference, pixelShuffleBackward } from "../reference/pixel_shuffle.ts";
-import { runOp, testOnDevices } from "./harness.ts";
+import { runOp, testOnGpu } from "./harness.ts";
 
 async function check(
   device: Device,
@@ -26,22 +26,22 @@ async function check(
   assertEquals(run.gradients.x!, Float32Array.from(dx.map((d) => d + (existing ?? 0))));
 }
 
-testOnDevices(
+testOnGpu(
   "pixelShuffle() gathers blocks of patches and scatters their gradients",
   async (device) => {
     await check(device, { B: 2, N: 36, C: 5, factor: 3 });
     await check(device, { B: 1, N: 1, C: 1, factor: 1 });
   },
 );
-testOnDevices(
+testOnGpu(
   "pixelShuffle() does so at SigLIP's size",
   (device) => check(device, { B: 1, N: 196, C: 768, factor: 2 }),
 );
-testOnDevices(
+testOnGpu(
   "pixelShuffle() adds to a gradient that is there already",
   (device) => check(device, { B: 2, N: 16, C: 3, factor: 2 }, 0.5),
 );
-testOnDevices("pixelShuffle() refuses a side that the factor does not divide", async (device) => {
+testOnGpu("pixelShuffle() refuses a side that the factor does not divide", async (device) => {
   const rec = new Recorder(device);
   const shuffle = () => pixelShuffle(rec, rec.tensor("x", [1, 9, 4]), 2);
   await Promise.resolve(assertThrows(shuffle, TypeError, "a side of 3 patches"));

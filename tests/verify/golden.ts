@@ -144,6 +144,12 @@ export function readBatch(file: SafetensorsFile, prefix = ""): HostBatch {
   };
 }
 
+/** The batch of a model case. @throws {CheckpointError} {SyntaxError} {Deno.errors.NotFound} */
+export function readInputs(dir: string): HostBatch {
+  using file = openSafetensors(`${dir}/inputs.safetensors`);
+  return readBatch(file);
+}
+
 /** Lets `use` work with a safetensors file, and closes it. @throws {CheckpointError} {Deno.errors.NotFound} */
 export async function withFile(
   path: string,

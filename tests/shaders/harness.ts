@@ -71,11 +71,6 @@ async function openDevices(): Promise<{ family: string; device: Device }[]> {
   }
 }
 
-// Devices that live until the process ends are sometimes torn down in the wrong order ("double free").
-addEventListener("unload", () => {
-  for (const { device } of DEVICES) device.destroy();
-});
-
 /** Declares a test once a device; ignored where there is none (the reason was printed). */
 export function testOnDevices(name: string, test: (device: Device) => Promise<void>): void {
   if (DEVICES.length === 0) {

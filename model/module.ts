@@ -64,7 +64,7 @@ export class ParameterStore {
       end = first + elements(shape);
       return first;
     });
-    const length = [Math.max(1, end)];
+    const length = [Math.max(1, Math.ceil(end / ALIGNMENT)) * ALIGNMENT];
     const group: ParameterGroup = {
       name,
       value: persistent(this.device, `${name} values`, length),

@@ -4,24 +4,36 @@
  * Source: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW computes it.
  */
 import ADAMW_WGSL from "./adamw.wgsl" with { type: "text" };
+import ELEMENT_SCALAR from "./element_scalar.wgsl" with { type: "text" };
+import ELEMENT_VEC4 from "./element_vec4.wgsl" with { type: "text" };
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-const DECLARATION = { code: [ADAMW_WGSL, INDEX_WGSL], params: { length: "u32" } } as const;
-const FORWARD = kernel({
-  ...DECLARATION,
-  name: "adamw.forward",
-  entry: "forward",
-  bindings: ["gradient", "hyper", "value", "m", "v"],
-});
-const FORWARD_SCALED = kernel({
-  ...DECLARATION,
-  name: "adamw.forward_scaled",
-  entry: "forward_scaled",
-  bindings: ["gradient", "hyper", "scale", "value", "m", "v"],
-});
+function kernels(name: string, element: string) {
+  const declaration = {
+    code: [element, ADAMW_WGSL, INDEX_WGSL],
+    params: { length: "u32" },
+  } as const;
+  return {
+    forward: kernel({
+      ...declaration,
+      name: `adamw.forward.${name}`,
+      entry: "forward",
+      bindings: ["gradient", "hyper", "value", "m", "v"],
+    }),
+    forwardScaled: kernel({
+      ...declaration,
+      name: `adamw.forward_scaled.${name}`,
+      entry: "forward_scaled",
+      bindings: ["gradient", "hyper", "scale", "value", "m", "v"],
+    }),
+  };
+}
+
+const SCALAR = kernels("scalar", ELEMENT_SCALAR);
+const VEC4 = kernels("vec4", ELEMENT_VEC4);
 
 /** Hyperparameters of one step; `step` counts from 1. */
 export interface AdamwHyper {
@@ -71,14 +83,16 @@ export interface AdamwTensors {
  */
 export function adamw(rec: Recorder, tensors: AdamwTensors): void {
   const { value, gradient, m, v, hyper, scale } = tensors;
-  const params = { length: value.length };
-  if ([gradient, m, v].some((tensor) => tensor.length !== params.length) || hyper.length !== 8) {
+  if ([gradient, m, v].some(({ length }) => length !== value.length) || hyper.length !== 8) {
     throw new TypeError(
-      `Cannot update ${value} by ${gradient}, ${m}, ${v} and ${hyper}: expected ${params.length} elements each and 8`,
+      `Cannot update ${value} by ${gradient}, ${m}, ${v} and ${hyper}: expected ${value.length} elements each and 8`,
     );
   }
+  const vec4 = value.length % 4 === 0;
+  const params = { length: vec4 ? value.length / 4 : value.length };
+  const { forward, forwardScaled } = vec4 ? VEC4 : SCALAR;
   const workgroups = grid(params.length, 64);
   const bound = { gradient, hyper, value, m, v };
-  if (scale) rec.dispatch(FORWARD_SCALED, { params, tensors: { ...bound, scale }, workgroups });
-  else rec.dispatch(FORWARD, { params, tensors: bound, workgroups });
+  if (scale) rec.dispatch(forwardScaled, { params, tensors: { ...bound, scale }, workgroups });
+  else rec.dispatch(forward, { params, tensors: bound, workgroups });
 }

@@ -3,17 +3,17 @@
 //   p -= rate / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 // hyper: [rate, beta1, beta2, eps, decay, 1 - beta1^t, 1 - beta2^t, 1 - beta2]; the last one stands there because
 // 1 - beta2 from a rounded beta2 is off by 3e-5. forward_scaled multiplies g by scale[0] first (clipping).
-// One thread owns one element.
+// One thread owns one Element: one float or four (element_*.wgsl); length counts Elements.
 struct Params { length: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> gradient: array<Element>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
-@group(0) @binding(4) var<storage, read_write> value: array<f32>;
-@group(0) @binding(5) var<storage, read_write> m: array<f32>;
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+@group(0) @binding(4) var<storage, read_write> value: array<Element>;
+@group(0) @binding(5) var<storage, read_write> m: array<Element>;
+@group(0) @binding(6) var<storage, read_write> v: array<Element>;
 
-fn update(i: u32, g: f32) {
+fn update(i: u32, g: Element) {
   let rate = hyper[0];
   let mean = hyper[1] * m[i] + (1.0 - hyper[1]) * g;
   let square = hyper[2] * v[i] + hyper[7] * g * g;

@@ -1,0 +1,2 @@
+// Elementwise kernels over flat buffers, four floats a thread.
+alias Element = vec4f;

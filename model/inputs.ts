@@ -4,7 +4,7 @@
  * The model sees one sequence a row, `[placeholder × image tokens] + text`, so nanoVLM v0.1's images in front of
  * the text are placeholders that stand there. Rows with a label are listed, so that the head skips the others.
  */
-import { NO_ROW } from "../shaders/gather_rows.ts";
+import { NO_ROW } from "../shaders/embedding.ts";
 import type { Device } from "../shaders/runtime/device.ts";
 import { bufferOf, persistent, type Tensor } from "../shaders/runtime/tensor.ts";
 import type { VLMConfig } from "./config.ts";

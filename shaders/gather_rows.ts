@@ -7,9 +7,6 @@ import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-/** The index that stands for no row. */
-export const NO_ROW = 0xffffffff;
-
 const COMMON = { code: [GATHER_ROWS, INDEX], params: { count: "u32", width: "u32" } } as const;
 const FORWARD = kernel({
   ...COMMON,
@@ -25,7 +22,7 @@ const BACKWARD = kernel({
 });
 
 /**
- * Records y[i] = x[rows[i]]: x (…, C), rows u32 (N), distinct or NO_ROW -> (N, C).
+ * Records y[i] = x[rows[i]]: x (…, C), rows u32 (N), distinct or NO_ROW (embedding.ts) -> (N, C).
  */
 export function gatherRows(rec: Recorder, x: Tensor, rows: Tensor): Tensor {
   const [count, width] = [rows.length, x.dim(-1)];

@@ -1,7 +1,8 @@
 // Rows by index, and appending to a decoding cache: exact copies, checked element by element.
 
 import { assertEquals } from "@std/assert";
-import { gatherRows, NO_ROW } from "../../shaders/gather_rows.ts";
+import { NO_ROW } from "../../shaders/embedding.ts";
+import { gatherRows } from "../../shaders/gather_rows.ts";
 import { kvAppend } from "../../shaders/kv_append.ts";
 import { seededRandom } from "../gradcheck.ts";
 import { runOp, testOnDevices } from "./harness.ts";

@@ -1,7 +1,7 @@
 // The fused head and loss against the float64 reference: dropped rows, several chunks, no labels at all.
 
 import { assertEquals } from "@std/assert";
-import { NO_ROW } from "../../shaders/gather_rows.ts";
+import { NO_ROW } from "../../shaders/embedding.ts";
 import { linearCrossEntropy } from "../../shaders/linear_cross_entropy.ts";
 import { assertClose, matmulBound, seededRandom } from "../gradcheck.ts";
 import {

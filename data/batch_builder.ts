@@ -3,7 +3,7 @@
  * Because a batch depends on nothing but the seed and its number, the number of workers cannot
  * change what is learned.
  */
-import { type Batch, type ReadySample, VQACollator } from "./collator.ts";
+import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { openDataset, type Split } from "./datasets.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor } from "./processor.ts";
@@ -27,6 +27,8 @@ export interface BatchOptions {
   tokenizer: string;
   /** Tokens per row, T. */
   maxLength: number;
+  /** Where shorter rows are padded. Default "left", as nanoVLM v0.1. */
+  paddingSide?: PaddingSide;
   /** Pixels per side, S. */
   imageSize: number;
   /** Of the pixel values. Defaults 0 and 1, as nanoVLM v0.1. */
@@ -94,7 +96,7 @@ export class BatchBuilder {
    * @throws {RangeError} when an option is out of range
    */
   static async open(options: BatchOptions): Promise<BatchBuilder> {
-    const { rows, datasetSeed, mean = 0, std = 1 } = options;
+    const { rows, datasetSeed, mean = 0, std = 1, paddingSide = "left" } = options;
     const dataset = await openDataset(options.dataset, options.split, {
       ...(rows === undefined ? {} : { rows }),
       ...(datasetSeed === undefined ? {} : { seed: datasetSeed }),
@@ -102,7 +104,7 @@ export class BatchBuilder {
     const samples = await Samples.open(dataset, options.questionsPerRow);
     const tokenizer = await tokenizerFor(options.tokenizer);
     const processor = new ImageProcessor(options.imageSize, { mean, std });
-    const collator = new VQACollator(tokenizer, options.maxLength, processor);
+    const collator = new VQACollator(tokenizer, options.maxLength, processor, paddingSide);
     return new BatchBuilder(samples, collator, options);
   }
 

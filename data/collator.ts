@@ -27,7 +27,7 @@ export interface Batch {
   length: number;
   /** Pixels per side S. */
   imageSize: number;
-  /** (B, T), padded on the left with the end token. */
+  /** (B, T), padded with the end token. */
   inputIds: Int32Array;
   /** (B, T), 1 at real tokens and 0 at padding. */
   attentionMask: Int32Array;
@@ -60,15 +60,22 @@ export interface Collator {
   collate(samples: readonly ReadySample[]): Batch;
 }
 
-/** Puts rows of ids at the right end of rows of `length`; what is left of them is filler. */
-function padLeft(rows: readonly number[][], length: number, filler: number) {
+/** Which end of a row is filled up. */
+export type PaddingSide = "left" | "right";
+
+/** Rows of ids as rows of `length`, filled up on one side; and where each begins. */
+function pad(
+  rows: readonly number[][],
+  { length, filler, side }: { length: number; filler: number; side: PaddingSide },
+) {
   const ids = new Int32Array(rows.length * length).fill(filler); // (B, T)
   const mask = new Int32Array(rows.length * length); // (B, T)
+  const starts = rows.map((row, b) => b * length + (side === "left" ? length - row.length : 0));
   rows.forEach((row, b) => {
-    ids.set(row, (b + 1) * length - row.length);
-    mask.fill(1, (b + 1) * length - row.length, (b + 1) * length);
+    ids.set(row, starts[b]);
+    mask.fill(1, starts[b], (starts[b] ?? 0) + row.length);
   });
-  return { ids, mask };
+  return { ids, mask, starts };
 }
 
 function requireSamples(samples: readonly ReadySample[]): void {
@@ -98,13 +105,15 @@ function collectImages(samples: readonly ReadySample[], processor: ImageProcesso
 
 /**
  * Batches for training and for the validation loss: `Question: … Answer:` + answer + end token,
- * padded on the left to a fixed length, labels on the answer and the end token only.
+ * padded to a fixed length, on the left as nanoVLM does or on the right, labels on the answer and
+ * the end token only.
  */
 export class VQACollator implements Collator {
   /** Brings pictures to the size that `collate()` takes. */
   readonly imageProcessor: ImageProcessor;
   readonly #tokenizer: Tokenizer;
   readonly #maxLength: number;
+  readonly #side: PaddingSide;
 
   /**
    * Sets up the collator.
@@ -112,9 +121,15 @@ export class VQACollator implements Collator {
    * @param tokenizer its end token is also the padding
    * @param maxLength tokens per row T; a longer row is cut on the right and none of its labels count
    * @param imageProcessor the encoder's picture size and normalization
+   * @param side where padding goes
    * @throws {RangeError} when `maxLength` is not a whole number from 2 on
    */
-  constructor(tokenizer: Tokenizer, maxLength: number, imageProcessor: ImageProcessor) {
+  constructor(
+    tokenizer: Tokenizer,
+    maxLength: number,
+    imageProcessor: ImageProcessor,
+    side: PaddingSide = "left",
+  ) {
     if (!Number.isInteger(maxLength) || maxLength < 2) {
       throw new RangeError(
         `Cannot make collator: found maximum length "${maxLength}", expected a whole number from 2 on`,
@@ -122,6 +137,7 @@ export class VQACollator implements Collator {
     }
     this.#tokenizer = tokenizer;
     this.#maxLength = maxLength;
+    this.#side = side;
     this.imageProcessor = imageProcessor;
   }
 
@@ -148,12 +164,16 @@ export class VQACollator implements Collator {
     requireSamples(samples);
     const length = this.#maxLength;
     const rows = samples.map((sample) => this.#encode(sample));
-    const { ids, mask } = padLeft(rows.map((row) => row.ids), length, this.#tokenizer.eosTokenId);
+    const { ids, mask, starts } = pad(rows.map((row) => row.ids), {
+      length,
+      filler: this.#tokenizer.eosTokenId,
+      side: this.#side,
+    });
     const labels = new Int32Array(ids.length).fill(IGNORED_LABEL); // (B, T)
     let labelTokens = 0;
     rows.forEach((row, b) => {
-      const end = (b + 1) * length;
-      for (let at = end - row.ids.length + row.unlabelled; at < end - 1; at++) {
+      const start = starts[b] ?? 0;
+      for (let at = start + row.unlabelled; at < start + row.ids.length - 1; at++) {
         labels[at] = ids[at + 1] ?? IGNORED_LABEL;
         labelTokens++;
       }
@@ -172,14 +192,15 @@ export class VQACollator implements Collator {
 }
 
 /**
- * Batches for answering: prompts alone, padded on the left to the longest, and the answers with
- * their end token as labels.
+ * Batches for answering: prompts alone, padded to the longest, on the left as nanoVLM does or on the
+ * right, and the answers with their end token as labels.
  */
 export class MMStarCollator implements Collator {
   /** Brings pictures to the size that `collate()` takes. */
   readonly imageProcessor: ImageProcessor;
   readonly #tokenizer: Tokenizer;
   readonly #prompt: (question: string) => string;
+  readonly #side: PaddingSide;
 
   /**
    * Sets up the collator.
@@ -187,12 +208,15 @@ export class MMStarCollator implements Collator {
    * @param tokenizer its end token is also the padding
    * @param imageProcessor the encoder's picture size and normalization
    * @param prompt the prompt of a question; with `vqaPrompt` it serves free questions
+   * @param side where the prompts' padding goes
    */
   constructor(
     tokenizer: Tokenizer,
     imageProcessor: ImageProcessor,
     prompt: (question: string) => string = mmstarPrompt,
+    side: PaddingSide = "left",
   ) {
+    this.#side = side;
     this.#tokenizer = tokenizer;
     this.imageProcessor = imageProcessor;
     this.#prompt = prompt;
@@ -212,13 +236,13 @@ export class MMStarCollator implements Collator {
     const answers = samples.map(({ answer }) => this.#tokenizer.encode(`${answer}${eosToken}`));
     const length = Math.max(...prompts.map((ids) => ids.length));
     const labelLength = Math.max(...answers.map((ids) => ids.length));
-    const { ids, mask } = padLeft(prompts, length, eosTokenId);
+    const { ids, mask } = pad(prompts, { length, filler: eosTokenId, side: this.#side });
     return {
       ...collectImages(samples, this.imageProcessor),
       length,
       inputIds: ids,
       attentionMask: mask,
-      labels: padLeft(answers, labelLength, eosTokenId).ids,
+      labels: pad(answers, { length: labelLength, filler: eosTokenId, side: "left" }).ids,
       labelLength,
       realTokens: prompts.reduce((sum, row) => sum + row.length, 0),
       labelTokens: answers.reduce((sum, row) => sum + row.length, 0),

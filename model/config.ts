@@ -65,6 +65,11 @@ export interface VLMConfig {
   readonly vit_pixel_mean: number;
   /** Divides pixels after that. Ours; nanoVLM knows 1 only. */
   readonly vit_pixel_std: number;
+  /**
+   * Where rows are padded while training. Ours; nanoVLM knows "left" only, which pads between image and text: as rows end
+   * at one place, the distance tells a small model how long the answer will be, and alone, unpadded, it answers badly.
+   */
+  readonly lm_padding_side: "left" | "right";
 }
 
 /**
@@ -151,6 +156,7 @@ export const VLM_FIELDS: Fields<VLMConfig> = {
   vlm_checkpoint_path: text("checkpoints/nanoVLM-222M"),
   vit_pixel_mean: number(0),
   vit_pixel_std: number(1, 0, true),
+  lm_padding_side: choice("left", ["left", "right"]),
 };
 
 // The subsets of The Cauldron that nanoVLM v0.1 trains on.
@@ -202,6 +208,7 @@ const SMALL: Config = {
     vlm_load_backbone_weights: false,
     vit_pixel_mean: 0.5,
     vit_pixel_std: 0.5,
+    lm_padding_side: "right",
   },
   train: {
     ...NANOVLM.train,
@@ -222,7 +229,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       vit_n_blocks: 2,
       lm_n_kv_heads: 2,
       lm_vocab_size: 257,
-      lm_max_length: 64,
+      lm_max_length: 46,
       lm_tokenizer: "bytes",
       mp_pixel_shuffle_factor: 2,
       vlm_checkpoint_path: "checkpoints/quickstart",

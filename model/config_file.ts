@@ -20,6 +20,7 @@ const LATER_KEYS = [
 const OWN_KEYS: ReadonlyArray<keyof VLMConfig> = [
   "vit_pixel_mean",
   "vit_pixel_std",
+  "lm_padding_side",
 ];
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -27,6 +27,7 @@ export class LossMeter {
   readonly #pool: BufferPool = new BufferPool();
   readonly #plans: Map<string, Promise<Recorded>> = new Map();
 
+  /** Records nothing yet. */
   constructor(readonly model: VisionLanguageModel) {}
 
   /**

@@ -3,7 +3,8 @@
  *
  * Both are recorded plans; the sampled token, its place and the position stay on the GPU, and the host reads several tokens
  * at a time. Plans are kept by batch and by prompt length, rounded up: what stands behind a prompt is hidden by causality
- * and overwritten by the answer.
+ * and overwritten by the answer. So rows of different lengths, padded on the right, answer as each alone would; padding on
+ * the left, as nanoVLM's, moves the text away from the image.
  * Source: generate() of nanoVLM models/vision_language_model.py at v0.1. Differs from nanoVLM: it stops at the end token
  * and uses a cache; the tokens up to there are the same.
  */
@@ -129,32 +130,22 @@ export class Generator {
     const { inputs, cache, lastRows } = session;
     const { length } = inputs.shape;
     const image = imageTokens(config);
-    const end = image + batch.length;
-    const padded = (values: Int32Array) => {
-      const rows = new Int32Array(batch.size * length);
-      for (let b = 0; b < batch.size; b++) {
-        rows.set(values.subarray(b * batch.length, (b + 1) * batch.length), b * length);
-      }
-      return rows;
-    };
+    const ends = promptEnds(batch).map((end) => image + end);
     const { labels: _, ...unlabelled } = batch;
     inputs.upload({
       ...unlabelled,
       length,
-      inputIds: padded(batch.inputIds),
-      attentionMask: padded(batch.attentionMask),
+      inputIds: widened(batch, batch.inputIds, length),
+      attentionMask: widened(batch, batch.attentionMask, length),
     });
     const mask = new Uint32Array(cache.mask.length).fill(1);
     batch.attentionMask.forEach((visible, i) => {
-      const b = Math.floor(i / batch.length);
-      mask[b * cache.capacity + image + i % batch.length] = visible ? 1 : 0;
+      const [b, position] = [Math.floor(i / batch.length), image + i % batch.length];
+      mask[b * cache.capacity + position] = Number(visible !== 0 || position >= (ends[b] ?? 0));
     });
     cache.mask.upload(device, mask);
-    cache.position.upload(device, Uint32Array.of(end));
-    lastRows.upload(
-      device,
-      Uint32Array.from({ length: batch.size }, (_, b) => b * inputs.length + end - 1),
-    );
+    cache.position.upload(device, Uint32Array.from(ends));
+    lastRows.upload(device, Uint32Array.from(ends, (end, b) => b * inputs.length + end - 1));
     session.filled.upload(device, Uint32Array.of(0));
     session.seed.upload(device, Uint32Array.of(seed >>> 0));
   }
@@ -238,4 +229,23 @@ export class Generator {
     }
     this.#pool.destroy();
   }
+}
+
+/** Tokens of each row up to its last one that is no padding; all of them where everything is. */
+function promptEnds({ size, length, attentionMask }: HostBatch): number[] {
+  return Array.from({ length: size }, (_, b) => {
+    const last = attentionMask.subarray(b * length, (b + 1) * length).findLastIndex((visible) =>
+      visible !== 0
+    );
+    return last < 0 ? length : last + 1;
+  });
+}
+
+/** Rows of `batch.length` values as rows of `length`, zeros behind them. */
+function widened(batch: HostBatch, values: Int32Array, length: number): Int32Array {
+  const rows = new Int32Array(batch.size * length);
+  for (let b = 0; b < batch.size; b++) {
+    rows.set(values.subarray(b * batch.length, (b + 1) * batch.length), b * length);
+  }
+  return rows;
 }

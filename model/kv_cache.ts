@@ -13,7 +13,7 @@ export class KVCache {
   readonly blocks: readonly Tensor[];
   /** u32 (B, S): 0 hides a key. */
   readonly mask: Tensor;
-  /** u32 [1]: where the next token goes. */
+  /** u32 (B): where the next token of each sequence goes. */
   readonly position: Tensor;
 
   /** @throws {DeviceError} where the device cannot hold it. */
@@ -30,7 +30,7 @@ export class KVCache {
       (_, i) => persistent(device, `kv cache ${i}`, [batch, capacity, width]),
     );
     this.mask = persistent(device, "cache mask", [batch, capacity], "u32");
-    this.position = persistent(device, "cache position", [1], "u32");
+    this.position = persistent(device, "cache position", [batch], "u32");
   }
 
   /** Frees the buffers. */

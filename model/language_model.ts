@@ -19,7 +19,7 @@ import type { ParameterStore } from "./module.ts";
 export interface Context {
   /** u32 (B, S): 0 hides a key; S is the cache's length, or the sequence's. */
   readonly mask?: Tensor;
-  /** u32 [1]: the position of the first row of each sequence. */
+  /** u32 [1] or (B): the position of the first row of each sequence. */
   readonly position: Tensor;
   /** Rotary tables (L, D/2). */
   readonly cos: Tensor;

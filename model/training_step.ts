@@ -5,7 +5,7 @@
  * the GPU costs 12 ms in Deno.
  */
 import { BufferPool } from "../shaders/runtime/memory.ts";
-import { Plan } from "../shaders/runtime/plan.ts";
+import { type KernelTime, Plan } from "../shaders/runtime/plan.ts";
 import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
 import { BatchInputs, type HostBatch, labelCapacity } from "./inputs.ts";
 import type { AdamW, LearningRates } from "./optimizer.ts";
@@ -45,7 +45,7 @@ export class Trainer {
   }
 
   /** Times the kernels of one step, which is taken. @throws {DeviceError} */
-  async profile(batch: HostBatch) {
+  async profile(batch: HostBatch): Promise<KernelTime[]> {
     const { inputs, plan } = await this.#planFor(batch);
     inputs.upload(batch);
     return plan.profile();

@@ -5,6 +5,7 @@
  * decoding, keys and values come from a cache instead.
  */
 import ATTENTION from "./attention.wgsl" with { type: "text" };
+import POSITION from "./position.wgsl" with { type: "text" };
 import PLAIN from "./attention_plain.wgsl" with { type: "text" };
 import SCALAR from "./attention_scalar.wgsl" with { type: "text" };
 import SUBGROUP from "./attention_subgroup.wgsl" with { type: "text" };
@@ -23,7 +24,7 @@ export interface AttentionOptions {
   readonly causal: boolean;
   /** u32 (B, S): 0 hides a key. */
   readonly mask?: Tensor;
-  /** u32 [1]: the position of the first query; 0 where gradients flow. */
+  /** u32 [1] or (B): the position of the first query of each sequence; 0 where gradients flow. */
   readonly position: Tensor;
   /** Keys then values, (B, S, 2·kvHeads·headWidth), instead of those in `qkv`; no gradient. */
   readonly cache?: Tensor;
@@ -46,7 +47,7 @@ const PARAMS = {
 } as const;
 
 function kernels(vec4: boolean, subgroup: boolean) {
-  const code = [vec4 ? VEC4 : SCALAR, ATTENTION, subgroup ? SUBGROUP : PLAIN];
+  const code = [vec4 ? VEC4 : SCALAR, ATTENTION, POSITION, subgroup ? SUBGROUP : PLAIN];
   const suffix = `${vec4 ? "vec4" : "scalar"}.${subgroup ? "subgroup" : "plain"}`;
   const common = { code, params: PARAMS, constants: ["HEAD_WIDTH", "LANES"] };
   return {

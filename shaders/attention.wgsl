@@ -3,7 +3,7 @@
 //
 // q: rows of q_stride floats, head h of row (b, t) at q_offset + h·D; k and v likewise with kv_stride. All three may be
 // one tensor (q, k, v side by side). y: (B, T, H·D). log_sum and delta: (B, H, T). mask: (B, S), 0 hides a key.
-// Query t stands at position[0] + t; with CAUSAL it sees the keys up to there. A query that sees no key gives 0.
+// Query t of sequence b stands at position + t (position.wgsl); with CAUSAL it sees the keys up to there. A query that sees no key gives 0.
 //
 // One workgroup owns LANES queries (in backward_kv: keys) of one head, one lane each, with its row of q, k, v and their
 // gradients in registers; the other side passes by eight rows at a time. All accumulators are f32.
@@ -89,9 +89,9 @@ fn sees(at: u32, j: u32, permitted: Scores) -> array<vec4<bool>, 2> {
 }
 
 // One past the last key that any query of this workgroup may see.
-fn key_end(first: u32) -> u32 {
+fn key_end(head: Head, first: u32) -> u32 {
   if (!CAUSAL) { return params.keys; }
-  return min(params.keys, position[0] + min(first + LANES, params.queries));
+  return min(params.keys, position_of(head.b) + min(first + LANES, params.queries));
 }
 
 @compute @workgroup_size(LANES)
@@ -99,7 +99,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
   let head = query_head(workgroup.y);
   let first = workgroup.x * LANES;
   let t = first + lane;
-  let at = position[0] + t;
+  let at = position_of(head.b) + t;
   let start = q_start(head, t);
   var query: array<vec4f, QUADS>;
   var out: array<vec4f, QUADS>;
@@ -109,7 +109,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
   }
   var highest = LOWEST;
   var sum = 0.0;
-  let end = key_end(first);
+  let end = key_end(head, first);
   for (var j = 0u; j < end; j += 8u) {
     let seen = sees(at, j, allowed8(head, j, lane));
     var low = vec4f();
@@ -145,7 +145,7 @@ fn backward_q(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation
   let head = query_head(workgroup.y);
   let first = workgroup.x * LANES;
   let t = first + lane;
-  let at = position[0] + t;
+  let at = position_of(head.b) + t;
   let start = q_start(head, t);
   let y_row = y_start(head, t);
   var query: array<vec4f, QUADS>;
@@ -159,7 +159,7 @@ fn backward_q(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation
     my_delta += dot(gradient[c], y_quad(y_row, c));
   }
   let my_log_sum = log_sum[row_index(head, t)];
-  let end = key_end(first);
+  let end = key_end(head, first);
   for (var j = 0u; j < end; j += 8u) {
     let seen = sees(at, j, allowed8(head, j, lane));
     var low = vec4f();

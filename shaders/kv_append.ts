@@ -3,13 +3,14 @@
  */
 import INDEX from "./index.wgsl" with { type: "text" };
 import KV_APPEND from "./kv_append.wgsl" with { type: "text" };
+import POSITION from "./position.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
 const FORWARD = kernel({
   name: "kv_append.forward",
-  code: [KV_APPEND, INDEX],
+  code: [KV_APPEND, POSITION, INDEX],
   entry: "forward",
   params: {
     batch: "u32",
@@ -23,8 +24,8 @@ const FORWARD = kernel({
 });
 
 /**
- * Records that the keys and values behind the queries in qkv (B, T, S) go to rows position[0] + t of
- * cache (B, L, width), where width is that of both together; rows past the cache's end are dropped.
+ * Records that the keys and values behind the queries in qkv (B, T, S) go to rows position + t of
+ * cache (B, L, width), where width is that of both together; rows past the cache's end are dropped. position is u32 [1] or (B).
  */
 export function kvAppend(rec: Recorder, qkv: Tensor, cache: Tensor, position: Tensor): void {
   const [batch, queries, stride] = [qkv.dim(0), qkv.dim(1), qkv.dim(2)];

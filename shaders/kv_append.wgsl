@@ -1,4 +1,4 @@
-// Appends keys and values to a cache: row (b, t) of qkv holds them behind its queries, and they go to row position[0] + t of
+// Appends keys and values to a cache: row (b, t) of qkv holds them behind its queries, and they go to row position + t of
 // the cache (B, S, width). One thread owns one float.
 struct Params { batch: u32, queries: u32, stride: u32, offset: u32, keys: u32, width: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -16,7 +16,7 @@ fn forward(
   if (i >= params.batch * params.queries * params.width) { return; }
   let row = i / params.width;
   let b = row / params.queries;
-  let s = position[0] + row % params.queries;
+  let s = position_of(b) + row % params.queries;
   if (s >= params.keys) { return; }
   let channel = i % params.width;
   cache[(b * params.keys + s) * params.width + channel] = qkv[row * params.stride + params.offset + channel];

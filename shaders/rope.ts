@@ -5,6 +5,7 @@
  * Source: Su et al. 2021, "RoFormer".
  */
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
+import POSITION_WGSL from "./position.wgsl" with { type: "text" };
 import ROPE_WGSL from "./rope.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
@@ -12,7 +13,7 @@ import type { Tensor } from "./runtime/tensor.ts";
 
 const ROTATE = kernel({
   name: "rope.forward",
-  code: [ROPE_WGSL, INDEX_WGSL],
+  code: [ROPE_WGSL, POSITION_WGSL, INDEX_WGSL],
   entry: "forward",
   params: { pairs: "u32", T: "u32", heads: "u32", head_pairs: "u32", stride: "u32" },
   bindings: ["cos_table", "sin_table", "position", "x"],
@@ -26,7 +27,7 @@ export interface RopeOptions {
   /** (L, D/2), from ropeTable(); L must exceed every position. */
   readonly cos: Tensor;
   readonly sin: Tensor;
-  /** u32 [1]: position of the first row of each sequence; 0 unless decoding with a cache. */
+  /** u32 [1] or (B): position of the first row of each sequence; 0 unless decoding with a cache. */
   readonly position: Tensor;
 }
 

@@ -1,7 +1,8 @@
 // Rotary positions by halves, in place: in the first `heads` heads of every row the pair (a, b) = (x[i], x[i + D/2])
-// becomes (a cos - b sin, b cos + a sin), with cos and sin of table row position[0] + t, t = row modulo T.
+// becomes (a cos - b sin, b cos + a sin), with cos and sin of table row position + t, t = row modulo T.
 //
-// x: `rows` rows of `stride` f32, row r being position t of a sequence of T; cos, sin (L, D/2); position u32 [1].
+// x: `rows` rows of `stride` f32, row r being position t of a sequence of T; cos, sin (L, D/2); position u32 [1] or
+// one for each sequence (position.wgsl).
 // The rotation's matrix is orthogonal (times the scaling that the tables carry), so the gradient's rotation is its
 // transpose: the same with -sin (INVERSE), in place over the gradient. One thread owns one pair.
 struct Params { pairs: u32, T: u32, heads: u32, head_pairs: u32, stride: u32 }
@@ -23,7 +24,7 @@ fn forward(
   let i = pair % params.head_pairs;
   let head = pair / params.head_pairs % params.heads;
   let row = pair / params.head_pairs / params.heads;
-  let angle = (position[0] + row % params.T) * params.head_pairs + i;
+  let angle = (position_of(row / params.T) + row % params.T) * params.head_pairs + i;
   let c = cos_table[angle];
   let s = select(sin_table[angle], -sin_table[angle], INVERSE);
   let at = row * params.stride + head * params.head_pairs * 2u + i;

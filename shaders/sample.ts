@@ -110,7 +110,7 @@ function checkMode({ temperature, topK, topP }: RandomMode): void {
   }
 }
 
-/** Records position[0] += 1; position u32 [1]. */
+/** Records position += 1 in every element; position u32 [1] or (B). */
 export function advance(rec: Recorder, position: Tensor): void {
   rec.dispatch(ADVANCE, { params: {}, tensors: { position }, workgroups: [1] });
 }

@@ -144,3 +144,39 @@ Deno.test({
     }
   },
 });
+
+Deno.test("VQACollator pads on the right when asked: the same ids and labels, moved to the front", () => {
+  const samples = [ready(0, "What?", "a cat"), ready(1, "Q", "12")];
+  const [left, right] = (["left", "right"] as const).map((side) =>
+    new VQACollator(toy, 40, processor, side).collate(samples)
+  );
+  for (const b of [0, 1]) {
+    const row = (values: Int32Array) => values.subarray(b * 40, (b + 1) * 40);
+    const start = row(left!.attentionMask).indexOf(1);
+    const front = (
+      values: Int32Array,
+      filler: number,
+    ) => [...row(values).subarray(start), ...Array(start).fill(filler)];
+    assertEquals([...row(right!.inputIds)], front(left!.inputIds, 0));
+    assertEquals([...row(right!.attentionMask)], front(left!.attentionMask, 0));
+    assertEquals([...row(right!.labels)], front(left!.labels, -100));
+  }
+  assertEquals(right!.labelTokens, left!.labelTokens);
+});
+
+Deno.test("VQACollator cuts a row that is too long alike on both sides, without labels", () => {
+  const samples = [ready(0, "Is this long question going to be cut off?", "yes")];
+  const [left, right] = (["left", "right"] as const).map((side) =>
+    new VQACollator(toy, 16, processor, side).collate(samples)
+  );
+  assertEquals(right!.inputIds, left!.inputIds);
+  assertEquals(right!.labels, new Int32Array(16).fill(-100));
+});
+
+Deno.test("MMStarCollator pads prompts on the right when asked", () => {
+  const samples = [ready(0, "What?", "A"), ready(1, "Q", "B")];
+  const batch = new MMStarCollator(toy, processor, undefined, "right").collate(samples);
+  const second = batch.attentionMask.subarray(batch.length);
+  assertEquals([...second].lastIndexOf(1), batch.length - 5);
+  assertEquals(second[0], 1);
+});

@@ -103,6 +103,7 @@ Deno.test("formatVLMConfig() writes keys of ours only where they differ, floats 
   });
   assertStringIncludes(text, '"vit_pixel_mean": 0.5\n}');
   assert(!text.includes("vit_pixel_std"));
+  assert(!text.includes("lm_padding_side"));
   assertStringIncludes(text, '"lm_attn_scaling": 2.0,');
   assertStringIncludes(text, '"vit_ln_eps": 2.5e-07,');
   assertStringIncludes(text, '"lm_rms_eps": 0.0001,');
@@ -184,5 +185,6 @@ Deno.test("VLM_FIELDS has nanoVLM's keys in nanoVLM's order, then ours", () => {
     ...Object.keys(goldenJson("v01_a")),
     "vit_pixel_mean",
     "vit_pixel_std",
+    "lm_padding_side",
   ]);
 });

@@ -80,6 +80,35 @@ testOnDevices(
   },
 );
 
+testOnDevices(
+  "generate() answers rows of different lengths, padded on the right, as each alone",
+  async (device) => {
+    const model = await peaked(device);
+    const generator = new Generator(model);
+    const { labels: _, ...batch } = smallBatch(8);
+    const lengths = [7, 12, 10];
+    const attentionMask = batch.attentionMask.map((_, i) =>
+      Number(i % 12 < lengths[Math.floor(i / 12)]!)
+    );
+    const options = { maxNewTokens: 8, mode: "greedy" } as const;
+    const together = await generator.generate({ ...batch, attentionMask }, options);
+    const pixels = 3 * 16 * 16;
+    for (const [b, length] of lengths.entries()) {
+      const alone = await generator.generate({
+        size: 1,
+        length,
+        inputIds: batch.inputIds.slice(b * 12, b * 12 + length),
+        attentionMask: new Int32Array(length).fill(1),
+        images: batch.images.slice(b * pixels, (b + 1) * pixels),
+      }, options);
+      assertEquals(together[b], alone[0], `row ${b}`);
+    }
+    assert(new Set(together.flat()).size > 3, "the answers vary");
+    await generator.destroy();
+    model.destroy();
+  },
+);
+
 testOnDevices("generate() stops a row at its end token and streams the others", async (device) => {
   const model = await peaked(device);
   const generator = new Generator(model);

@@ -110,6 +110,31 @@ testOnDevices("attention() decodes from a cache at the position on the GPU", asy
   });
 });
 
+testOnDevices("attention() decodes each sequence at its own position", async (device) => {
+  const options = { B: 2, T: 1, S: 29, H: 2, K: 1, D: 16, causal: true };
+  const inputs = randomInputs(options);
+  const offsets = [5, 27];
+  const run = await runOp(
+    device,
+    {
+      qkv: { shape: [2, 1, 4 * 16], data: pack(inputs, { ...options, S: 1 }) },
+      cache: { shape: [2, 29, 2 * 16], data: packCache(inputs, options) },
+      position: { shape: [2], data: offsets, dtype: "u32" },
+    },
+    (rec, { qkv, cache, position }) =>
+      attention(rec, qkv, { heads: 2, kvHeads: 1, headWidth: 16, causal: true, position, cache }),
+  );
+  offsets.forEach((offset, b) => {
+    const row = (values: Float64Array | Float32Array) => values.slice(b * 32, (b + 1) * 32);
+    const expected = reference(inputs, { ...options, offset });
+    const tolerance = matmulBound(29, attentionAbs(inputs, { ...options, offset }));
+    assertClose(row(run.y as Float32Array), Float64Array.from(row(expected)), {
+      tolerance: Float64Array.from(row(tolerance)),
+      name: `y of sequence ${b}`,
+    });
+  });
+});
+
 testOnDevices("attention() refuses shapes that do not fit", (device) => {
   const qkv = persistent(device, "qkv", [1, 4, 24]);
   const position = persistent(device, "position", [1], "u32");

@@ -61,3 +61,15 @@ testOnDevices(
     assertEquals(run.inputs.cache, Float32Array.of(...kept, 1, 2, 4, 5, ...kept, 10, 11, 13, 14));
   },
 );
+
+testOnDevices("kvAppend() takes a position for each sequence", async (device) => {
+  const run = await runOp(device, {
+    qkv: { shape: [2, 1, 3], data: [0, 1, 2, 3, 4, 5] },
+    position: { shape: [2], data: [2, 0], dtype: "u32" },
+    cache: { shape: [2, 3, 2], data: new Float32Array(12) },
+  }, (rec, given) => {
+    kvAppend(rec, given.qkv, given.cache, given.position);
+    return given.cache;
+  });
+  assertEquals(run.inputs.cache, Float32Array.of(0, 0, 0, 0, 1, 2, 4, 5, 0, 0, 0, 0));
+});

@@ -236,10 +236,13 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
     },
     train: {
       ...SMALL.train,
+      lr_mp: 2e-3,
+      lr_backbones: 2e-3,
       train_dataset_path: "shapes",
       train_dataset_name: [],
       test_dataset_path: null,
-      max_training_steps: 600,
+      max_training_steps: 400,
+      eval_interval: 100,
     },
   },
   tiny: {
@@ -257,6 +260,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       train_dataset_name: [],
       test_dataset_path: null,
       max_training_steps: 1600,
+      eval_interval: 200,
     },
   },
   "222m": NANOVLM,

@@ -1,0 +1,60 @@
+/**
+ * Runs a command: its flags, its help text, and errors as one line with an exit status.
+ *
+ * Around train.ts, eval.ts and generate.ts. Ours.
+ */
+import { type Arguments, describeFlags, type Flags, parseFlags, UsageError } from "./flags.ts";
+
+/** A command of the command line. */
+export interface Command<F extends Flags> {
+  /** How it is called, without arguments, such as "deno task eval". */
+  readonly call: string;
+  /** What it does: the help text's first lines. */
+  readonly summary: string;
+  /** Names of its arguments that are no flags. */
+  readonly positionals: readonly string[];
+  /** Its flags, besides --help and --debug. */
+  readonly flags: F;
+  /** Does it. */
+  run(args: Arguments<F>): Promise<void>;
+}
+
+const COMMON_FLAGS = {
+  debug: { help: "show where in the code an error came from" },
+  help: { help: "show this text" },
+} as const satisfies Flags;
+
+/**
+ * Runs a command and gives the exit status: 0, 1 where it failed, 2 where it was called wrongly. What went wrong is one
+ * line on stderr.
+ */
+export async function runCommand<F extends Flags>(
+  command: Command<F>,
+  args: readonly string[],
+): Promise<number> {
+  if (args.includes("--help")) {
+    console.log(helpText(command));
+    return 0;
+  }
+  try {
+    const flags: Flags = { ...command.flags, ...COMMON_FLAGS };
+    const { positionals } = command;
+    await command.run(parseFlags(args, flags, positionals) as Arguments<F>);
+    return 0;
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    if (args.includes("--debug")) console.error(error);
+    else console.error(lineOf(error) + (isUsage ? ` See: ${command.call} --help` : ""));
+    return isUsage ? 2 : 1;
+  }
+}
+
+function helpText({ call, summary, positionals, flags }: Command<Flags>): string {
+  const usage = [call, ...positionals.map((name) => `<${name}>`), "[flags]"].join(" ");
+  return `${summary}\n\nUsage: ${usage}\n\n${describeFlags({ ...flags, ...COMMON_FLAGS })}`;
+}
+
+function lineOf(error: unknown): string {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return message.replaceAll(/\s*\n\s*/g, " ").replace(/(?<=[^.])$/, ".");
+}

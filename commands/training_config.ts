@@ -1,0 +1,203 @@
+/**
+ * From the flags of train.ts to both configurations: a preset, a checkpoint's own, a JSON file, `--set`, and flags by
+ * name; what comes later wins.
+ *
+ * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
+ */
+import { tokenizerFor } from "../data/tokenizer.ts";
+import { readJson } from "../model/checkpoint.ts";
+import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
+import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { type Field, nearestKey } from "../model/fields.ts";
+import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
+import { type Arguments, type Flags, UsageError, wholeNumber } from "./flags.ts";
+
+type PresetName = keyof typeof presets;
+const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
+
+/** The flags of train.ts. */
+export const TRAIN_FLAGS = {
+  "preset": {
+    value: "NAME",
+    choices: PRESETS,
+    help:
+      "configuration to start from: quickstart (trains in minutes on drawn shapes, the default), " +
+      "tiny (small, for data of your own), 222m (nanoVLM's own model and training)",
+  },
+  "train-dataset": {
+    value: "D",
+    help: 'what to train on: "shapes", a Parquet file, or a folder of train*.parquet',
+  },
+  "val-dataset": {
+    value: "D",
+    help:
+      "what to evaluate on; by default the training folder's validation files, or a part of its rows",
+  },
+  "tokenizer": {
+    value: "DIR",
+    help:
+      'folder with tokenizer.json and tokenizer_config.json, or "bytes"; a model with random weights ' +
+      "takes its vocabulary size from it",
+  },
+  "checkpoint": { value: "DIR", help: "model to go on from, instead of random weights" },
+  "out": {
+    value: "DIR",
+    help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
+  },
+  "max-steps": { value: "N", number: wholeNumber(1), help: "steps to train" },
+  "epochs": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "times through the data, instead of steps",
+  },
+  "batch-size": { value: "N", number: wholeNumber(1), help: "questions a step" },
+  "lr-mp": {
+    value: "X",
+    number: { whole: false, least: 0 },
+    help: "highest learning rate of the projector",
+  },
+  "lr-backbones": {
+    value: "X",
+    number: { whole: false, least: 0 },
+    help: "highest learning rate of the vision encoder and the language model",
+  },
+  "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
+  "seed": {
+    value: "N",
+    number: wholeNumber(0, 0xffffffff),
+    help: "where random numbers start; the same seed gives the same losses",
+  },
+  "config": { value: "FILE", help: "JSON file with keys of the model or of the training" },
+  "set": {
+    value: "key=value",
+    many: true,
+    help: "one such key, such as lm_n_blocks=4; may be given several times",
+  },
+  "json": { help: "print one JSON report at the end; progress goes to stderr" },
+} as const satisfies Flags;
+
+/** What to train, and where to put it. */
+export interface TrainingRequest {
+  /** Of the model and of the training. */
+  readonly config: Config;
+  /** The model's folder to go on from; absent for a new model. */
+  readonly checkpoint: string | undefined;
+  /** The output folder. */
+  readonly out: string;
+}
+
+/** Keys that flags by name set. */
+const KEYS = {
+  "train-dataset": "train_dataset_path",
+  "val-dataset": "val_dataset_path",
+  "tokenizer": "lm_tokenizer",
+  "max-steps": "max_training_steps",
+  "epochs": "epochs",
+  "batch-size": "batch_size",
+  "lr-mp": "lr_mp",
+  "lr-backbones": "lr_backbones",
+  "eval-every": "eval_interval",
+  "seed": "seed",
+} as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
+
+/**
+ * The configurations that the flags ask for.
+ *
+ * @throws {UsageError} where flags contradict each other or a setting is wrong
+ * @throws {TypeError} {RangeError} {SyntaxError} where a configuration file is wrong
+ * @throws {Error} where a file is missing
+ */
+export async function trainingRequest(
+  args: Arguments<typeof TRAIN_FLAGS>,
+): Promise<TrainingRequest> {
+  if (args.has("epochs") && args.has("max-steps")) {
+    throw new UsageError("Cannot use both --epochs and --max-steps, expected one of them");
+  }
+  const preset = PRESETS.find((name) => name === args.text("preset")) ?? "quickstart";
+  const file = args.text("config");
+  const changes = [...fileSettings(file), ...args.texts("set"), ...flagSettings(args)];
+  const changed = settle(presets[preset], changes, file);
+  const { resume_from_vlm_checkpoint: resumes } = changed.train;
+  const path = changed.vlm.vlm_checkpoint_path;
+  const checkpoint = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
+  const out = args.text("out") ?? (isOwnPath ? path : `checkpoints/${preset}`);
+  const base = checkpoint === undefined ? presets[preset] : {
+    vlm: checkpointConfig(checkpoint),
+    train: presets[preset].train,
+  };
+  const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
+  const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
+  return { config, checkpoint, out };
+}
+
+/** `config` changed by settings, which the user wrote. */
+function settle(config: Config, settings: readonly string[], file: string | undefined): Config {
+  try {
+    return applySettings(config, settings);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(file === undefined ? reason : `${reason} (flags and "${file}")`, {
+      cause: error,
+    });
+  }
+}
+
+function checkpointConfig(dir: string): Config["vlm"] {
+  const path = `${requireCheckpoint(dir)}/config.json`;
+  const config = parseVLMConfig(readJson(path), path);
+  // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
+  return statOf(`${dir}/tokenizer.json`)
+    ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }
+    : config;
+}
+
+/** Settings from the flags by name. */
+function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
+  const settings = Object.entries(KEYS).flatMap(([flag, key]) => {
+    const value = args.text(flag as keyof typeof KEYS);
+    return value === undefined ? [] : [`${key}=${value}`];
+  });
+  if (args.has("train-dataset")) settings.push("train_dataset_name=");
+  if (args.has("epochs")) settings.push("max_training_steps=null");
+  // What nanoVLM evaluates on, a test of its own beside the validation data, is the user's choice now.
+  const names = (setting: string) => setting.startsWith("test_dataset_path=");
+  if (args.has("val-dataset") && !args.texts("set").some(names)) {
+    settings.push("test_dataset_path=null");
+  }
+  return settings;
+}
+
+/** A new model's vocabulary is the tokenizer's, where the user chose one and no size. */
+async function vocabularySettings(
+  { vlm }: Config,
+  settings: readonly string[],
+): Promise<string[]> {
+  const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
+  if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
+  const { vocabSize, eosTokenId } = await tokenizerFor(localTokenizer(vlm.lm_tokenizer));
+  return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
+}
+
+/** The keys of a JSON file, checked, as settings. */
+function fileSettings(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  if (!statOf(path)?.isFile) {
+    throw new Error(`Cannot read the configuration "${path}": no such file, expected a JSON file`);
+  }
+  const json = readJson(path);
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new TypeError(
+      `Cannot read the configuration "${path}": ${JSON.stringify(json)}, expected an object`,
+    );
+  }
+  const fields: Record<string, Field<unknown>> = { ...VLM_FIELDS, ...TRAIN_FIELDS };
+  return Object.entries(json).map(([key, value]) => {
+    const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    if (field) return `${key}=${String(field.check(value, `use "${key}" of "${path}"`))}`;
+    throw new TypeError(
+      `Cannot use "${key}" of "${path}": there is no such key, expected one of the model or of the training; the ` +
+        `nearest is "${nearestKey(key, Object.keys(fields))}"`,
+    );
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * nanoVLM on WebGPU: a small vision-language model, trained and run by Deno's own WebGPU.
+ *
+ * A guided tour, in the order in which data flows:
+ *
+ * 1. **Data.** `openDataset()` opens pictures with questions, `Samples` numbers the questions, an `ImageProcessor` and a
+ *    `Tokenizer` turn both into numbers, `VQACollator` makes batches for training and `MMStarCollator` for answering, and
+ *    `Loader` streams shuffled batches from a worker.
+ * 2. **Model.** `Device` opens the GPU. `VisionLanguageModel` is a vision encoder (SigLIP), a projector (pixel shuffle and
+ *    one linear layer) and a language model (Llama), under nanoVLM's names; it reads and writes nanoVLM's checkpoints.
+ *    Its shape is a `VLMConfig`; `presets` has three.
+ * 3. **Training.** `Trainer` records a step once (forward, loss, backward, `AdamW`) and replays it for every batch; `getLr()`
+ *    is the schedule. `train()` puts all of it together: start reading the code there.
+ * 4. **Evaluation.** `LossMeter` measures losses, `evaluate()` counts right answers.
+ * 5. **Answers.** `Generator` continues a prompt token by token with a KV cache, `StreamingDecoder` turns tokens into text.
+ *
+ * @example A trained model answers
+ * ```ts ignore
+ * const device = await Device.open();
+ * const model = await VisionLanguageModel.fromPretrained(device, "checkpoints/quickstart");
+ * const tokenizer = await tokenizerFor(model.config.lm_tokenizer);
+ * const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
+ * const processor = new ImageProcessor(vit_img_size, { mean, std });
+ * const ids = tokenizer.encode(vqaPrompt("What color?"));
+ * const [answer = []] = await new Generator(model).generate({
+ *   size: 1,
+ *   length: ids.length,
+ *   inputIds: Int32Array.from(ids),
+ *   attentionMask: new Int32Array(ids.length).fill(1),
+ *   images: await processor.process(await Deno.readFile("image.png"), "image.png"),
+ * }, { maxNewTokens: 20, mode: "greedy", eosTokenId: tokenizer.eosTokenId });
+ * console.log(tokenizer.decode(answer));
+ * ```
+ *
+ * @example One training step from random weights
+ * ```ts
+ * const { vlm, train } = presets.quickstart;
+ * const loader = await Loader.open({
+ *   dataset: "shapes",
+ *   split: "train",
+ *   questionsPerRow: "all",
+ *   tokenizer: vlm.lm_tokenizer,
+ *   maxLength: vlm.lm_max_length,
+ *   imageSize: vlm.vit_img_size,
+ *   batchSize: 8,
+ *   seed: 0,
+ * });
+ * const model = await VisionLanguageModel.fromScratch(await Device.open(), vlm, {
+ *   training: true,
+ *   seed: 0,
+ *   initialization: train.initialization,
+ * });
+ * const trainer = new Trainer(model, new AdamW(model.store));
+ * await trainer.step(await loader.next(), { projector: 1e-3, backbones: 1e-3 });
+ * const [{ loss } = {}] = await trainer.results();
+ * console.log(loss);
+ * ```
+ *
+ * @module
+ */
+
+// 1. Data
+export {
+  type Dataset,
+  openDataset,
+  type Row,
+  type Sample,
+  Samples,
+  type Turn,
+} from "./data/datasets.ts";
+export type { DatasetOptions, Split } from "./data/datasets.ts";
+export { decodeImage, type RgbImage } from "./data/image.ts";
+export { ImageProcessor, mmstarPrompt, type Normalization, vqaPrompt } from "./data/processor.ts";
+export { byteTokenizer, loadTokenizer, StreamingDecoder, tokenizerFor } from "./data/tokenizer.ts";
+export type { Tokenizer } from "./data/tokenizer.ts";
+export { batches, MMStarCollator, VQACollator } from "./data/collator.ts";
+export type { Batch, Collator, ReadySample } from "./data/collator.ts";
+export { Loader, type LoaderOptions, type LoaderState, type SkippedRow } from "./data/loader.ts";
+
+// 2. Model
+export { Device, DeviceError, type DeviceOptions } from "./shaders/runtime/device.ts";
+export { type Config, presets, type TrainConfig, type VLMConfig } from "./model/config.ts";
+export { applySettings, parseVLMConfig } from "./model/config_file.ts";
+export { type ModelOptions, VisionLanguageModel } from "./model/vision_language_model.ts";
+export { CheckpointError } from "./model/checkpoint.ts";
+export { type Backbone, loadLanguageBackbone, loadVisionBackbone } from "./model/backbones.ts";
+export type { HostBatch } from "./model/inputs.ts";
+
+// 3. Training
+export { AdamW, type LearningRates } from "./model/optimizer.ts";
+export { getLr } from "./model/schedule.ts";
+export { type StepResult, Trainer } from "./model/training_step.ts";
+export { train, type TrainingReport } from "./train.ts";
+export { Display, type Output } from "./runs/display.ts";
+export type { Example } from "./runs/examples.ts";
+export type { Score } from "./runs/report.ts";
+export type { TrainingRequest } from "./commands/training_config.ts";
+
+// 4. Evaluation
+export { matchesMultipleChoice } from "./data/multiple_choice.ts";
+export { type BatchLoss, LossMeter } from "./model/evaluation_step.ts";
+export { type Answer, evaluate, type EvaluateOptions, type Evaluation } from "./eval.ts";
+export type { Subject, Task } from "./eval.ts";
+
+// 5. Answers
+export { type GenerateOptions, Generator, type SampleMode } from "./model/generator.ts";

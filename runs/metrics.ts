@@ -1,0 +1,53 @@
+/**
+ * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens.
+ *
+ * Under step_log.ts and train.ts. Ours.
+ */
+
+/** One line. */
+export type Metric = Readonly<Record<string, unknown>>;
+
+/** An open metrics.jsonl. Close it, or declare it with `using`. */
+export class Metrics implements Disposable {
+  readonly #file: Deno.FsFile;
+
+  private constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  /**
+   * Makes the folder, if needed, and starts the file in it anew.
+   *
+   * @throws {Error} where that cannot be written
+   */
+  static open(folder: string): Metrics {
+    try {
+      Deno.mkdirSync(folder, { recursive: true });
+      return new Metrics(
+        Deno.openSync(`${folder}/metrics.jsonl`, { write: true, create: true, truncate: true }),
+      );
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(
+        `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in; ` +
+          `choose another with --out DIR`,
+        { cause },
+      );
+    }
+  }
+
+  /** Appends a line. */
+  write(metric: Metric): void {
+    let bytes = new TextEncoder().encode(`${JSON.stringify(metric)}\n`);
+    while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+  }
+
+  /** Ends the file. */
+  close(): void {
+    this.#file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

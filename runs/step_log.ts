@@ -1,0 +1,135 @@
+/**
+ * What is known of training steps: noted when a step is taken, completed when its loss is read from the GPU, then shown
+ * and written to metrics.jsonl.
+ *
+ * Beside the loop of train.ts. Ours.
+ */
+import type { LearningRates } from "../model/optimizer.ts";
+import type { StepResult } from "../model/training_step.ts";
+import type { Display } from "./display.ts";
+import type { Metrics } from "./metrics.ts";
+import { clock, short } from "./report.ts";
+
+/** One step, as it is taken. */
+export interface Step {
+  /** From 1. */
+  readonly step: number;
+  readonly samples: number;
+  /** Of text and images, without padding. */
+  readonly tokens: number;
+  readonly rates: LearningRates;
+}
+
+/** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
+export interface DataStatus {
+  readonly waitMilliseconds: number;
+  readonly skipped: readonly { readonly imageName: string; readonly reason: string }[];
+}
+
+/** Steps on the GPU at once, at most: a wait for results costs 12 ms in Deno. */
+const MOST_IN_FLIGHT = 8;
+/** Slow steps are read one by one, so that the display moves at least this often. */
+const SECONDS_BETWEEN_READS = 1;
+
+/** Follows the steps of a run. */
+export class StepLog {
+  readonly #begin = performance.now();
+  #taken: Step[] = [];
+  #since = performance.now();
+  #waited = 0;
+  #skipped = 0;
+  #secondsPerStep = Infinity;
+
+  constructor(
+    readonly display: Display,
+    readonly metrics: Metrics,
+    /** Of the whole run. */
+    readonly steps: number,
+  ) {}
+
+  /** Whether it is time to read the results of the steps under way. */
+  get isFull(): boolean {
+    const inFlight = Math.floor(SECONDS_BETWEEN_READS / this.#secondsPerStep);
+    return this.#taken.length >= Math.min(MOST_IN_FLIGHT, Math.max(1, inFlight));
+  }
+
+  /** Time since the run began. */
+  get seconds(): number {
+    return (performance.now() - this.#begin) / 1000;
+  }
+
+  /** Notes a step under way. */
+  take(step: Step): void {
+    this.#taken.push(step);
+  }
+
+  /**
+   * Completes the steps under way.
+   *
+   * @param results one for each of them
+   * @param data where the steps' batches came from
+   * @throws {RangeError} where a loss is no number any more
+   */
+  settle(results: readonly StepResult[], data: DataStatus): void {
+    const seconds = (performance.now() - this.#since) / 1000;
+    const sum = (of: (step: Step) => number) => this.#taken.reduce((n, step) => n + of(step), 0);
+    const speed = {
+      samples_per_second: sum(({ samples }) => samples) / seconds,
+      tokens_per_second: sum(({ tokens }) => tokens) / seconds,
+      data_wait: (data.waitMilliseconds - this.#waited) / 1000 / seconds,
+    };
+    this.#secondsPerStep = seconds / this.#taken.length;
+    this.#taken.forEach((step, i) => {
+      const { loss = NaN, gradientNorm = NaN } = results[i] ?? {};
+      requireFinite(step.step, loss, gradientNorm);
+      const { projector: lr_mp, backbones: lr_backbones } = step.rates;
+      const metric = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm: gradientNorm };
+      this.metrics.write({ ...metric, ...speed });
+      this.display.update(this.#line({ ...metric, ...speed }));
+    });
+    this.#taken = [];
+    for (const { imageName, reason } of data.skipped.slice(this.#skipped)) {
+      this.metrics.write({ skipped: imageName, reason });
+      this.display.print(`Skipped ${imageName}: ${reason}`);
+    }
+    this.#skipped = data.skipped.length;
+    this.resume(data);
+  }
+
+  /** Starts the clock of the next steps: what passed since the last ones was something else. */
+  resume({ waitMilliseconds }: DataStatus): void {
+    this.#since = performance.now();
+    this.#waited = waitMilliseconds;
+  }
+
+  /** The progress line; at most 79 characters for runs of up to 9,999 steps with one learning rate. */
+  #line(metric: {
+    step: number;
+    loss: number;
+    lr_mp: number;
+    lr_backbones: number;
+    samples_per_second: number;
+    tokens_per_second: number;
+    data_wait: number;
+  }): string {
+    const { step, lr_mp, lr_backbones } = metric;
+    const rates = lr_mp === lr_backbones ? [lr_mp] : [lr_mp, lr_backbones];
+    return [
+      `${String(step).padStart(String(this.steps).length)}/${this.steps}`,
+      `loss ${metric.loss.toFixed(4)}`,
+      `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`,
+      `${short(metric.samples_per_second)} samples/s`,
+      `${short(metric.tokens_per_second)} tokens/s`,
+      `wait ${Math.round(100 * metric.data_wait)}%`,
+      `${clock(this.seconds / step * (this.steps - step))} left`,
+    ].join(" ");
+  }
+}
+
+function requireFinite(step: number, loss: number, norm: number): void {
+  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+  throw new RangeError(
+    `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${norm}, expected ` +
+      `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
+  );
+}

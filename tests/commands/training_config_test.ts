@@ -1,0 +1,96 @@
+// Tests of commands/training_config.ts: which configuration the flags of train.ts ask for.
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { parseFlags, UsageError } from "../../commands/flags.ts";
+import { TRAIN_FLAGS, trainingRequest } from "../../commands/training_config.ts";
+import { presets } from "../../model/config.ts";
+
+function request(...args: string[]) {
+  return trainingRequest(parseFlags(args, TRAIN_FLAGS, []));
+}
+
+async function fileWith(json: string): Promise<string> {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(path, json);
+  return path;
+}
+
+Deno.test("trainingRequest() without flags is the quickstart, into its folder", async () => {
+  const { config, checkpoint, out } = await request();
+  assertEquals(config, presets.quickstart);
+  assertEquals([checkpoint, out], [undefined, "checkpoints/quickstart"]);
+});
+
+Deno.test("trainingRequest() puts the other presets into folders of their names", async () => {
+  assertEquals((await request("--preset", "tiny")).out, "checkpoints/tiny");
+  const { config, out } = await request("--preset", "222m");
+  assertEquals(out, "checkpoints/222m");
+  assertEquals(config.train, presets["222m"].train);
+});
+
+Deno.test("trainingRequest() takes flags by name over --set over a file over the preset", async () => {
+  const file = await fileWith('{"batch_size": 1, "seed": 1, "lm_n_blocks": 1, "val_ratio": 0.5}');
+  const settings = ["--config", file, "--set", "batch_size=2", "--set", "seed=2"];
+  const { config } = await request(...settings, "--batch-size", "3");
+  assertEquals(config.train.batch_size, 3);
+  assertEquals(config.train.seed, 2);
+  assertEquals(config.vlm.lm_n_blocks, 1);
+  assertEquals(config.train.val_ratio, 0.5);
+  assertEquals(config.train.lr_mp, presets.quickstart.train.lr_mp);
+});
+
+Deno.test("trainingRequest() gives every flag its key", async () => {
+  const line = "--train-dataset a --val-dataset b --max-steps 5 --lr-mp 0.1 --lr-backbones 0.2 " +
+    "--eval-every 7 --seed 8 --out c";
+  const { config: { train, vlm }, out } = await request(...line.split(" "));
+  assertEquals([train.train_dataset_path, train.train_dataset_name], ["a", []]);
+  assertEquals([train.val_dataset_path, train.test_dataset_path], ["b", null]);
+  assertEquals([train.max_training_steps, train.eval_interval, train.seed], [5, 7, 8]);
+  assertEquals([train.lr_mp, train.lr_backbones], [0.1, 0.2]);
+  assertEquals([out, vlm.vlm_checkpoint_path], ["c", "c"]);
+});
+
+Deno.test("trainingRequest() takes --epochs instead of the preset's steps", async () => {
+  const { train } = (await request("--epochs", "2")).config;
+  assertEquals([train.epochs, train.max_training_steps], [2, null]);
+  await assertRejects(() => request("--epochs", "2", "--max-steps", "3"), UsageError, "--epochs");
+});
+
+Deno.test("trainingRequest() takes a new model's vocabulary from the tokenizer, unless told a size", async () => {
+  const tiny = ["--preset", "tiny", "--tokenizer", "bytes"];
+  assertEquals((await request(...tiny)).config.vlm.lm_vocab_size, 257);
+  const larger = await request(...tiny, "--set", "lm_vocab_size=300");
+  assertEquals(larger.config.vlm.lm_vocab_size, 300);
+});
+
+for (
+  const [why, json, message] of [
+    ["an unknown key", '{"lm_n_block": 2}', 'nearest is "lm_n_blocks"'],
+    ["a value of the wrong kind", '{"batch_size": "2"}', "expected a whole number"],
+    ["a value out of range", '{"batch_size": 1.5}', "expected a whole number"],
+    ["anything but an object", "[1]", "expected an object"],
+    ["text that is no JSON", "{", "expected JSON"],
+  ] as const
+) {
+  Deno.test(`trainingRequest() refuses a file with ${why}, naming it`, async () => {
+    const file = await fileWith(json);
+    const error = await assertRejects(() => request("--config", file), Error);
+    assertStringIncludes(error.message, message);
+    assertStringIncludes(error.message, file);
+  });
+}
+
+Deno.test("trainingRequest() calls a wrong --set wrong usage", async () => {
+  for (const setting of ["foo=1", "batch_size=0", "batch_size", "lm_n_heads=5"]) {
+    await assertRejects(() => request("--set", setting), UsageError);
+  }
+});
+
+Deno.test("trainingRequest() refuses a checkpoint that is not there, and Hub names as tokenizer", async () => {
+  await assertRejects(() => request("--checkpoint", "/nowhere"), Error, "no such folder");
+  const name = "HuggingFaceTB/cosmo2-tokenizer";
+  await assertRejects(
+    () => request("--preset", "tiny", "--tokenizer", name),
+    Error,
+    "not supported yet; give --tokenizer DIR",
+  );
+});

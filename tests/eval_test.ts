@@ -1,0 +1,128 @@
+// Tests of eval.ts: evaluate() with a made-up model that gives known answers.
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import type { Dataset, Row } from "../data/dataset.ts";
+import type { Batch } from "../data/collator.ts";
+import { Samples } from "../data/samples.ts";
+import { byteTokenizer } from "../data/tokenizer.ts";
+import { evaluate, type Subject } from "../eval.ts";
+import { presets } from "../model/config.ts";
+import { IGNORED_LABEL } from "../model/inputs.ts";
+
+const tokenizer = byteTokenizer();
+
+/** Question, answer, kind. */
+type Asked = readonly [string, string, string];
+
+function samplesOf(asked: readonly Asked[], format: Dataset["format"]): Promise<Samples> {
+  const image = { width: 2, height: 2, data: new Uint8Array(12) };
+  const row = (i: number): Row => {
+    const [question, answer, category] = asked[i]!;
+    return { image, imageName: `row ${i}`, turns: [{ question, answer, category }] };
+  };
+  const turnCounts = () => Promise.resolve(new Uint32Array(asked.length).fill(1));
+  return Samples.open({ name: "asked", rows: asked.length, format, row, turnCounts }, "all");
+}
+
+/** A model that answers by a table, and whose loss is a tenth of each label's value. */
+function subjectThatSays(answers: Readonly<Record<string, string>>) {
+  const batches: Batch[] = [];
+  const generator = {
+    model: { config: presets.quickstart.vlm },
+    generate: (batch: Batch, { maxNewTokens }: { maxNewTokens: number }) => {
+      batches.push(batch);
+      return Promise.resolve(
+        batch.questions.map((q) => tokenizer.encode(answers[q]!).slice(0, maxNewTokens)),
+      );
+    },
+  };
+  const meter = {
+    measure: ({ labels }: Batch) => {
+      const counted = [...labels].filter((label) => label !== IGNORED_LABEL);
+      return Promise.resolve({
+        sum: counted.reduce((sum, label) => sum + label / 10, 0),
+        count: counted.length,
+      });
+    },
+  };
+  const subject = { generator, meter, tokenizer } as unknown as Subject;
+  return { subject, batches };
+}
+
+Deno.test("evaluate() counts texts that are equal but for space around them, by kind of question", async () => {
+  const samples = await samplesOf([
+    ["a?", "red", "color"],
+    ["b?", "blue ", "color"],
+    ["c?", "Green", "color"],
+    ["d?", "circle", "shape"],
+    ["e?", "circle", "shape"],
+  ], "vqa");
+  const says = { "a?": " red", "b?": "blue", "c?": "green", "d?": "circle", "e?": "circl" };
+  const result = await evaluate(subjectThatSays(says).subject, samples, { batchSize: 2 });
+  assertEquals([result.task, result.correct, result.total], ["vqa", 3, 5]);
+  assertAlmostEquals(result.accuracy, 0.6);
+  assertEquals(result.by_category, {
+    color: { accuracy: 2 / 3, correct: 2, total: 3 },
+    shape: { accuracy: 1 / 2, correct: 1, total: 2 },
+  });
+});
+
+Deno.test("evaluate() judges multiple choice by the letter, in nanoVLM's prompt", async () => {
+  const samples = await samplesOf([
+    ["x?", "A", "coarse"],
+    ["y?", "B", "coarse"],
+    ["z?", "C", "fine"],
+  ], "multiple-choice");
+  const { subject, batches } = subjectThatSays({ "x?": "A.", "y?": "b", "z?": "(C)" });
+  const result = await evaluate(subject, samples, { batchSize: 3 });
+  assertEquals([result.task, result.correct], ["mmstar", 2]);
+  const prompt = tokenizer.decode(batches[0]!.inputIds.subarray(0, batches[0]!.length));
+  assertEquals(prompt, "Question: x? \nAnswer only with the letter! \nAnswer:");
+});
+
+Deno.test("evaluate() may judge a multiple-choice dataset as free questions", async () => {
+  const samples = await samplesOf([["x?", "A", "coarse"]], "multiple-choice");
+  const { subject } = subjectThatSays({ "x?": "A." });
+  const result = await evaluate(subject, samples, { batchSize: 1, task: "vqa" });
+  assertEquals([result.task, result.correct], ["vqa", 0]);
+});
+
+Deno.test("evaluate() puts similar lengths together, fills the last batch up, and keeps the order", async () => {
+  const questions = ["long question 1?", "b?", "long question 2?", "d?", "e?"];
+  const samples = await samplesOf(questions.map((q) => [q, q, "kind"]), "vqa");
+  const says = Object.fromEntries(questions.map((q) => [q, q]));
+  const { subject, batches } = subjectThatSays(says);
+  const result = await evaluate(subject, samples, { batchSize: 3 });
+  assertEquals(batches.map(({ questions }) => questions), [
+    ["b?", "d?", "e?"],
+    ["long question 1?", "long question 2?", "long question 2?"],
+  ]);
+  assertEquals(result.answers.map(({ question }) => question), questions);
+  assertEquals(result.total, 5);
+});
+
+Deno.test("evaluate() weighs the loss by labels, whatever the batch size, and leaves out rows too long", async () => {
+  const long = "?".repeat(100); // more than lm_max_length, 64
+  const asked: Asked[] = [["a?", "x", "k"], ["b?", "yz", "k"], [long, "w", "k"]];
+  const samples = await samplesOf(asked, "vqa");
+  const says = Object.fromEntries(asked.map(([question, answer]) => [question, answer]));
+  const labels = [..."xyz"].flatMap((letter) => tokenizer.encode(letter)).concat([0, 0]);
+  const expected = labels.reduce((sum, label) => sum + label / 10, 0) / labels.length;
+  for (const [batchSize, indices] of [[1, [0, 1, 2]], [2, [2, 1, 0]], [5, [0, 1]]] as const) {
+    const options = { batchSize, indices };
+    const { loss } = await evaluate(subjectThatSays(says).subject, samples, options);
+    assertAlmostEquals(loss, expected, 1e-9);
+  }
+  const { loss } = await evaluate(subjectThatSays(says).subject, samples, {
+    batchSize: 1,
+    indices: [2],
+  });
+  assertEquals(loss, NaN);
+});
+
+Deno.test("evaluate() asks only the samples of `indices`", async () => {
+  const samples = await samplesOf([["a?", "x", "k"], ["b?", "y", "k"], ["c?", "z", "k"]], "vqa");
+  const { subject } = subjectThatSays({ "a?": "x", "b?": "", "c?": "z" });
+  const result = await evaluate(subject, samples, { batchSize: 2, indices: [2, 0] });
+  assertEquals(result.answers.map(({ index }) => index), [2, 0]);
+  assertEquals([result.correct, result.total], [2, 2]);
+});

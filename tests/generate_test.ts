@@ -1,0 +1,168 @@
+// Tests of generate.ts and eval.ts as commands: answers, JSON, and every error as one line with its exit status.
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { parseFlags } from "../commands/flags.ts";
+import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
+import { Display } from "../runs/display.ts";
+import { train } from "../train.ts";
+import { hasAdapter, runScript, smallRun, writeDataset } from "./run_helpers.ts";
+
+const SILENT = new Display({ isTerminal: () => false, writeSync: (bytes) => bytes.length });
+const ignore = !hasAdapter;
+const data = await writeDataset();
+const model = await Deno.makeTempDir();
+const picture = `${model}/example.png`;
+if (hasAdapter) {
+  await train(await trainingRequest(parseFlags(smallRun(data, model), TRAIN_FLAGS, [])), SILENT);
+}
+
+/** A folder with files in it. */
+async function folderWith(files: Readonly<Record<string, Uint8Array>>): Promise<string> {
+  const dir = await Deno.makeTempDir();
+  for (const [name, bytes] of Object.entries(files)) await Deno.writeFile(`${dir}/${name}`, bytes);
+  return dir;
+}
+
+Deno.test({
+  name: "generate.ts prints as text what it gives as JSON, greedily the same each time",
+  ignore,
+  fn: async () => {
+    const args = [picture, "What color?", "--checkpoint", model, "--max-new-tokens", "8"];
+    const text = await runScript("generate.ts", ...args);
+    assertEquals([text.code, text.stderr], [0, ""]);
+    const json = await runScript("generate.ts", ...args, "--json", "--generations", "2");
+    const { answers } = JSON.parse(json.stdout);
+    assertEquals(answers, [answers[0], answers[0]]);
+    assertEquals(text.stdout, `${answers[0]}\n`);
+  },
+});
+
+Deno.test({
+  name: "generate.ts draws other answers with other seeds, and the same with the same",
+  ignore,
+  fn: async () => {
+    const args = [picture, "What color?", "--checkpoint", model, "--temperature", "2", "--json"];
+    const run = async (...more: string[]) =>
+      JSON.parse((await runScript("generate.ts", ...args, ...more)).stdout).answers;
+    const three = await run("--generations", "3", "--seed", "5");
+    assertEquals(await run("--seed", "6"), [three[1]]);
+    assertNotEquals(three[0], three[1]);
+  },
+});
+
+Deno.test({
+  name: "eval.ts gives accuracy, loss and categories, as a table and as JSON",
+  ignore,
+  fn: async () => {
+    const args = ["--checkpoint", model, "--dataset", data, "--batch-size", "4"];
+    const { code, stdout } = await runScript("eval.ts", ...args, "--json");
+    assertEquals(code, 0);
+    const result = JSON.parse(stdout);
+    assertEquals(
+      Object.keys(result).sort(),
+      ["accuracy", "by_category", "correct", "loss", "samples_per_second", "task", "total"],
+    );
+    assertEquals([result.task, result.total], ["vqa", 20]);
+    const table = await runScript("eval.ts", ...args, "--limit", "7");
+    assertMatch(table.stdout, /^all +\d+\.\d % +\d+ +7$/m);
+    assertMatch(table.stdout, /^Accuracy .* %, loss \d+\.\d{4}, .* questions\/s$/m);
+  },
+});
+
+const png = Deno.readFileSync(new URL("./golden/data/images/0_rgb.png", import.meta.url));
+/** The file with another width in its header. */
+function withWidth(width: number): Uint8Array {
+  const bytes = png.slice();
+  new DataView(bytes.buffer).setUint32(16, width);
+  return bytes;
+}
+const broken = await folderWith({
+  "text.png": new TextEncoder().encode("no picture"),
+  "cut.png": png.slice(0, png.length / 2),
+  "zero.png": withWidth(0),
+  "huge.png": withWidth(2 ** 30),
+  "config.json": new TextEncoder().encode("{}"),
+});
+
+for (
+  const [why, script, args, code, message] of [
+    ["a missing image", "generate", ["/nowhere.png", "a?"], 1, /no such file/],
+    ["a folder as image", "generate", [broken, "a?"], 1, /Cannot read the image/],
+    ["no image file", "generate", [`${broken}/text.png`, "a?"], 1, /expected a PNG, JPEG/],
+    ["an image cut short", "generate", [`${broken}/cut.png`, "a?"], 1, /damaged or cut short/],
+    ["an image of no width", "generate", [`${broken}/zero.png`, "a?"], 1, /size of 0x/],
+    ["a huge image", "generate", [`${broken}/huge.png`, "a?"], 1, /size of 1073741824x/],
+    ["an empty question", "generate", [picture, " "], 2, /the question is empty/],
+    ["no question", "generate", [picture], 2, /found no question/],
+    ["an unknown flag", "generate", [picture, "a?", "--what"], 2, /"--what"/],
+    [
+      "flags that contradict each other",
+      "generate",
+      [picture, "a?", "--greedy", "--top-k", "2"],
+      2,
+      /--greedy with --top-k/,
+    ],
+    ["missing flags", "eval", [], 2, /--checkpoint DIR and --dataset D/],
+    [
+      "a missing checkpoint",
+      "eval",
+      ["--checkpoint", "/nowhere", "--dataset", "shapes"],
+      1,
+      /no such folder.*deno task train/,
+    ],
+    [
+      "a checkpoint without weights",
+      "eval",
+      ["--checkpoint", broken, "--dataset", "shapes"],
+      1,
+      /there is no model.safetensors in it/,
+    ],
+    ["Hub names", "train", ["--preset", "222m"], 1, /not supported yet; give .*--checkpoint DIR/],
+    ["a folder that cannot be written", "train", ["--out", "/proc/x"], 1, /--out DIR/],
+    [
+      "a model too large",
+      "train",
+      ["--set", "lm_hidden_dim=65536", "--set", "lm_n_heads=512", "--out", broken],
+      1,
+      /expected at most \d+ on .*; choose a smaller model/,
+    ],
+  ] as const
+) {
+  const needsModel = why === "a model too large";
+  Deno.test({
+    name: `${script}.ts answers ${why} with one line and exit status ${code}`,
+    ignore: needsModel && !hasAdapter,
+    fn: async () => {
+      const outcome = await runScript(`${script}.ts`, ...args);
+      assertEquals([outcome.code, outcome.stdout], [code, ""], outcome.stderr);
+      assertMatch(outcome.stderr, message);
+      assertMatch(outcome.stderr, /^Cannot [^\n]*\n$/);
+    },
+  });
+}
+
+Deno.test({
+  name: "generate.ts answers a question longer than the context with one line",
+  ignore,
+  fn: async () => {
+    const args = [picture, "a".repeat(9000), "--checkpoint", model];
+    const { code, stdout, stderr } = await runScript("generate.ts", ...args);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^Cannot generate: .* expected at most 8192 together[^\n]*\n$/);
+  },
+});
+
+Deno.test("generate.ts shows where an error came from only with --debug", async () => {
+  const plain = await runScript("generate.ts", "/nowhere.png", "a?");
+  const debug = await runScript("generate.ts", "/nowhere.png", "a?", "--debug");
+  assertEquals([plain.stderr.includes("    at "), debug.stderr.includes("    at ")], [false, true]);
+});
+
+for (const script of ["train", "eval", "generate"]) {
+  Deno.test(`${script}.ts --help describes every flag`, async () => {
+    const { code, stdout } = await runScript(`${script}.ts`, "--help");
+    assertEquals(code, 0);
+    for (const flag of script === "train" ? Object.keys(TRAIN_FLAGS) : ["checkpoint", "json"]) {
+      assertMatch(stdout, new RegExp(`^  --${flag}\\b`, "m"));
+    }
+  });
+}

@@ -1,0 +1,31 @@
+// Tests of runs/report.ts: numbers and tables as people read them.
+import { assertEquals } from "@std/assert";
+import { clock, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
+
+Deno.test("percent(), short() and clock() keep few digits", () => {
+  assertEquals([0, 0.6254, 1].map(percent), ["0.0 %", "62.5 %", "100.0 %"]);
+  assertEquals(
+    [0.25, 8.53, 412.4, 5216, 33_100, 2_500_000].map(short),
+    ["0.25", "8.5", "412", "5216", "33.1k", "2.5M"],
+  );
+  assertEquals([0, 65, 7389, -1].map(clock), ["0:00", "1:05", "2:03:09", "0:00"]);
+});
+
+Deno.test("scoreTable() lists categories by name and all in the end, in columns", () => {
+  const half = { accuracy: 0.5, correct: 1, total: 2 };
+  const none = { accuracy: 0, correct: 0, total: 10 };
+  const all = { accuracy: 1 / 12, correct: 1, total: 12 };
+  assertEquals(scoreTable(all, { shape: none, color: half }).split("\n"), [
+    "       accuracy  correct  of",
+    "color    50.0 %        1   2",
+    "shape     0.0 %        0  10",
+    "all       8.3 %        1  12",
+  ]);
+});
+
+Deno.test("shellWord() makes text that a shell reads back unchanged", async () => {
+  const texts = ["plain/path.png", "What color?", "it's", '"$HOME" `x` \\', "two\nlines", "*", ""];
+  const script = `for word in ${texts.map(shellWord).join(" ")}; do printf '%s\\0' "$word"; done`;
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
+  assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), texts);
+});

@@ -1,0 +1,106 @@
+// Tests of runs/step_log.ts: what of a step is shown and written, and when it is time to read.
+import { assertEquals, assertGreaterOrEqual, assertMatch, assertThrows } from "@std/assert";
+import { Display } from "../../runs/display.ts";
+import { Metrics } from "../../runs/metrics.ts";
+import { StepLog } from "../../runs/step_log.ts";
+
+const RATES = { projector: 2e-3, backbones: 1e-4 };
+const DATA = { waitMilliseconds: 0, skipped: [] };
+
+function newLog(steps: number) {
+  const folder = Deno.makeTempDirSync();
+  const shown: string[] = [];
+  const display = new Display({
+    isTerminal: () => false,
+    writeSync: (bytes) => {
+      shown.push(new TextDecoder().decode(bytes).trimEnd());
+      return bytes.length;
+    },
+  });
+  const metrics = Metrics.open(folder);
+  const log = new StepLog(display, metrics, steps);
+  const written = () =>
+    Deno.readTextFileSync(`${folder}/metrics.jsonl`).trimEnd().split("\n")
+      .map((line): Record<string, unknown> => JSON.parse(line));
+  return { log, shown, written, metrics };
+}
+
+Deno.test("a StepLog shows and writes every step", () => {
+  const { log, shown, written, metrics } = newLog(1600);
+  log.take({ step: 8, samples: 64, tokens: 4000, rates: RATES });
+  log.take({ step: 9, samples: 64, tokens: 4000, rates: RATES });
+  const results = [{ loss: 0.5, gradientNorm: 1.5 }, { loss: 0.25, gradientNorm: 2.5 }];
+  log.settle(results, DATA);
+  const lines = written();
+  assertEquals(
+    lines.map(({ step, loss, gradient_norm, lr_mp, lr_backbones }) => [
+      ...[step, loss, gradient_norm],
+      ...[lr_mp, lr_backbones],
+    ]),
+    [[8, 0.5, 1.5, 2e-3, 1e-4], [9, 0.25, 2.5, 2e-3, 1e-4]],
+  );
+  assertMatch(
+    shown[1]!,
+    /^ {3}9\/1600 loss 0\.2500 lr 2\.0e-3\/1\.0e-4 \S+ samples\/s \S+ tokens\/s wait 0% [\d:]+ left$/,
+  );
+  metrics.close();
+});
+
+Deno.test("a StepLog gives the share of time that the loop waited for data", async () => {
+  const { log, written, metrics } = newLog(10);
+  const begin = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  log.take({ step: 1, samples: 1, tokens: 1, rates: RATES });
+  log.settle([{ loss: 1, gradientNorm: 1 }], { ...DATA, waitMilliseconds: 50 });
+  const share = Number(written()[0]!["data_wait"]);
+  assertGreaterOrEqual(share, 50 / (performance.now() - begin));
+  assertGreaterOrEqual(0.5, share);
+  metrics.close();
+});
+
+Deno.test("a StepLog stops at a loss or a norm that is no number", () => {
+  for (const [loss, gradientNorm] of [[NaN, 1], [Infinity, 1], [1, NaN], [1, Infinity]] as const) {
+    const { log, metrics } = newLog(10);
+    log.take({ step: 3, samples: 1, tokens: 1, rates: RATES });
+    assertThrows(
+      () => log.settle([{ loss, gradientNorm }], DATA),
+      RangeError,
+      `the loss of step 3 is ${loss} and the norm of its gradient ${gradientNorm}`,
+    );
+    metrics.close();
+  }
+});
+
+Deno.test("a StepLog names each row that was left out once", () => {
+  const { log, shown, metrics } = newLog(10);
+  const first = { imageName: "row 1", reason: "damaged" };
+  const second = { imageName: "row 2", reason: "cut short" };
+  [[first], [first], [first, second]].forEach((skipped, i) => {
+    log.take({ step: i + 1, samples: 1, tokens: 1, rates: RATES });
+    log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped });
+  });
+  assertEquals(shown.filter((line) => line.startsWith("Skipped")), [
+    "Skipped row 1: damaged",
+    "Skipped row 2: cut short",
+  ]);
+  metrics.close();
+});
+
+Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones singly", async () => {
+  const { log, metrics } = newLog(100);
+  const step = { step: 1, samples: 1, tokens: 1, rates: RATES };
+  log.take(step);
+  assertEquals(log.isFull, true, "the first, since nothing is known of their speed");
+  log.settle([{ loss: 1, gradientNorm: 1 }], DATA);
+  for (let i = 0; i < 7; i++) log.take(step);
+  assertEquals(log.isFull, false);
+  log.take(step);
+  assertEquals(log.isFull, true);
+  log.settle(Array(8).fill({ loss: 1, gradientNorm: 1 }), DATA);
+  log.take(step);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  log.settle([{ loss: 1, gradientNorm: 1 }], DATA);
+  log.take(step);
+  assertEquals(log.isFull, true, "0.6 s a step");
+  metrics.close();
+});

@@ -1,0 +1,87 @@
+// Tests of runs/training_data.ts and runs/baseline.ts: what is trained on, what is held out, and the yardstick.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Shapes } from "../../data/shapes.ts";
+import { presets, type TrainConfig } from "../../model/config.ts";
+import { baselineAccuracy } from "../../runs/baseline.ts";
+import { openTrainingData, sampleOf } from "../../runs/training_data.ts";
+import { writeDataset } from "../run_helpers.ts";
+
+const folder = await writeDataset(); // 12 rows to train on, 5 to hold out, 4 questions each
+
+async function open(changes: Partial<TrainConfig>) {
+  const { vlm, train } = presets.quickstart;
+  const config = {
+    vlm,
+    train: { ...train, batch_size: 2, train_dataset_path: folder, ...changes },
+  };
+  const data = await openTrainingData(config);
+  data.loader.close();
+  const { loader, rows, heldOut, indices } = data;
+  const heldOutRows = new Set(indices.map((index) => heldOut.locate(index).row));
+  return { samples: loader.samples, rows, heldOutRows: [...heldOutRows], asked: indices.length };
+}
+
+Deno.test("openTrainingData() holds out a folder's validation files", async () => {
+  assertEquals(await open({}), {
+    samples: 48,
+    rows: 12,
+    heldOutRows: [0, 1, 2, 3, 4],
+    asked: 20,
+  });
+});
+
+Deno.test("openTrainingData() holds out the last rows of a file, and trains on none of them", async () => {
+  const train_dataset_path = `${folder}/train.parquet`;
+  assertEquals(await open({ train_dataset_path, val_ratio: 0.25 }), {
+    samples: 36,
+    rows: 9,
+    heldOutRows: [9, 10, 11],
+    asked: 12,
+  });
+  const cut = await open({ train_dataset_path, val_ratio: 0, data_cutoff_idx: 5 });
+  assertEquals([cut.rows, cut.heldOutRows], [4, [4]]);
+});
+
+Deno.test("openTrainingData() takes one question a row where the configuration says so", async () => {
+  const { samples, asked } = await open({ questions_per_row: "first" });
+  assertEquals([samples, asked], [12, 5]);
+});
+
+Deno.test("openTrainingData() takes other validation data, and one subset by its name", async () => {
+  const { asked } = await open({ val_dataset_path: `${folder}/train.parquet` });
+  assertEquals(asked, 48);
+  const named = { train_dataset_path: folder, train_dataset_name: ["train.parquet"] };
+  assertEquals((await open({ ...named, val_ratio: 0.5 })).rows, 6);
+});
+
+Deno.test("openTrainingData() refuses several subsets, Hub names and a single row", async () => {
+  await assertRejects(() => open({ train_dataset_name: ["a", "b"] }), RangeError, "2 subsets");
+  const train_dataset_path = "HuggingFaceM4/the_cauldron";
+  await assertRejects(() => open({ train_dataset_path }), Error, "give --train-dataset D");
+  await assertRejects(() => open({ val_dataset_path: "a/b" }), Error, "give --val-dataset D");
+  const file = `${folder}/train.parquet`;
+  const one = { train_dataset_path: file, data_cutoff_idx: 1 };
+  await assertRejects(() => open(one), RangeError, "expected at least 2");
+});
+
+Deno.test("sampleOf() takes some, spread over all, always the same", () => {
+  const all = Array.from({ length: 1000 }, (_, i) => i + 5);
+  const some = sampleOf(all, 100);
+  assertEquals(some, sampleOf(all, 100));
+  assertEquals(new Set(some).size, 100);
+  assertEquals([...some].sort((a, b) => a - b), some);
+  assert(some.every((index) => all.includes(index)));
+  assert(some.some((index) => index < 105) && some.some((index) => index > 905));
+  assertEquals(sampleOf(all, 1000), all);
+});
+
+Deno.test("baselineAccuracy() scores the most frequent answer of each kind", async () => {
+  const dataset = new Shapes("train", { rows: 3 });
+  const answers = [0, 1, 2].map((row) => dataset.row(row).turns[0]!.answer);
+  const heldOut = [...answers, "none"].map((expected) => ({ category: "color", expected }));
+  const [most] = answers.filter((answer, i) => answers.indexOf(answer) !== i).concat(answers);
+  const right = answers.filter((answer) => answer === most).length;
+  assertEquals(await baselineAccuracy(dataset, 3, heldOut), right / 4);
+  const unknown = [{ category: "unknown", expected: "red" }];
+  assertEquals(await baselineAccuracy(dataset, 3, unknown), 0);
+});

@@ -1,0 +1,134 @@
+// Tests of train.ts: a run of three steps on a few pictures, in this process and as a command.
+import { assertAlmostEquals, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { parseFlags } from "../commands/flags.ts";
+import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
+import { decodeImage } from "../data/image.ts";
+import { openDataset, Samples } from "../data/datasets.ts";
+import { tokenizerFor } from "../data/tokenizer.ts";
+import { evaluate } from "../eval.ts";
+import { LossMeter } from "../model/evaluation_step.ts";
+import { Generator } from "../model/generator.ts";
+import { VisionLanguageModel } from "../model/vision_language_model.ts";
+import { Display } from "../runs/display.ts";
+import { Device } from "../shaders/runtime/device.ts";
+import { train } from "../train.ts";
+import { hasAdapter, runProcess, runScript, smallRun, writeDataset } from "./run_helpers.ts";
+
+const SILENT = new Display({ isTerminal: () => false, writeSync: (bytes) => bytes.length });
+
+interface Line {
+  readonly step: number;
+  readonly loss?: number;
+  readonly lr_mp?: number;
+  readonly gradient_norm?: number;
+  readonly accuracy?: number;
+}
+
+async function run(...args: string[]) {
+  const request = await trainingRequest(parseFlags(args, TRAIN_FLAGS, []));
+  const report = await train(request, SILENT);
+  const text = await Deno.readTextFile(`${request.out}/metrics.jsonl`);
+  const lines: Line[] = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+  return { report, lines };
+}
+
+/** Losses and norms of all steps. */
+function curve(lines: readonly Line[]) {
+  return lines.filter(({ loss }) => loss !== undefined)
+    .map(({ step, loss, gradient_norm }) => ({ step, loss, gradient_norm }));
+}
+
+const ignore = !hasAdapter;
+const data = await writeDataset();
+const out = await Deno.makeTempDir();
+
+Deno.test({
+  name: "train() gives the same losses for the same seed, bit for bit, and others for another seed",
+  ignore,
+  fn: async () => {
+    const first = curve((await run(...smallRun(data, out))).lines);
+    assertEquals(first.map(({ step }) => step), [1, 2, 3]);
+    assertEquals(curve((await run(...smallRun(data, out))).lines), first);
+    const other = curve((await run(...smallRun(data, out), "--seed", "1")).lines);
+    assertNotEquals(other[0]?.loss, first[0]?.loss);
+  },
+});
+
+Deno.test({
+  name: "train() writes every step and evaluation to metrics.jsonl",
+  ignore,
+  fn: async () => {
+    const { lines, report } = await run(...smallRun(data, out), "--lr-mp", "0.5");
+    const steps = lines.filter(({ loss }) => loss !== undefined);
+    assertEquals(
+      Object.keys(steps[0]!).sort(),
+      "data_wait gradient_norm loss lr_backbones lr_mp samples_per_second step tokens_per_second"
+        .split(" "),
+    );
+    assertAlmostEquals(steps[0]!.lr_mp!, 0.5 / 0.09, 1e-6); // the first of 3 % of 3 steps
+    const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
+    assertEquals(evaluations.map(({ step }) => step), [2, 3, report.best_step]);
+  },
+});
+
+Deno.test({
+  name: "train() leaves the model that its report is about, and a picture to ask it about",
+  ignore,
+  fn: async () => {
+    const { report } = await run(...smallRun(data, out));
+    const device = await Device.open();
+    const model = await VisionLanguageModel.fromPretrained(device, out);
+    const tokenizer = await tokenizerFor("bytes");
+    const samples = await Samples.open(await openDataset(data, "validation"), "all");
+    const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
+    const { accuracy, loss, total } = await evaluate(subject, samples, { batchSize: 8 });
+    assertEquals([report.accuracy, report.total, total], [accuracy, 20, 20]);
+    assertAlmostEquals(report.loss, loss, 1e-9);
+    const picture = await decodeImage(await Deno.readFile(`${out}/example.png`), "example");
+    assertEquals([picture.width, picture.height], [32, 32]);
+    assertEquals(new Set(report.examples.map(({ index }) => Math.floor(index / 4))).size, 5);
+    device.destroy();
+  },
+});
+
+Deno.test({
+  name: "train.ts --json prints one document, and the command in it answers as the model did",
+  ignore,
+  fn: async () => {
+    const { code, stdout, stderr } = await runScript("train.ts", ...smallRun(data, out), "--json");
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /^3\/3 loss \d/m);
+    const report = JSON.parse(stdout);
+    assertEquals([report.steps, report.total, report.out], [3, 20, out]);
+    const command = report.command.replace(/^(deno|npx -y deno@2) /, `${Deno.execPath()} `);
+    const answer = await runProcess("sh", ["-c", `${command} --json`]);
+    assertEquals(answer.code, 0, answer.stderr);
+    const { answers: [given], checkpoint } = JSON.parse(answer.stdout);
+    assertEquals(checkpoint, out);
+    // Evaluation stops after as many tokens as true answers have.
+    assertEquals(given.startsWith(report.examples[0].given), true);
+  },
+});
+
+Deno.test({
+  name: "train.ts stops with one line when the loss is no number any more",
+  ignore,
+  fn: async () => {
+    const flags = [...smallRun(data, out), "--lr-mp", "1e30", "--lr-backbones", "1e30"];
+    const { code, stderr } = await runScript("train.ts", ...flags);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^Cannot go on training: the loss of step 2 is NaN.*--lr-mp.*\n$/);
+  },
+});
+
+Deno.test({
+  name: "train() goes on from a checkpoint, whose loss it begins with",
+  ignore,
+  fn: async () => {
+    await run(...smallRun(data, out));
+    const before = curve((await run(...smallRun(data, `${out}/a`))).lines);
+    const { lines } = await run(...smallRun(data, `${out}/b`), "--checkpoint", `${out}/a`);
+    assertNotEquals(curve(lines)[0]?.loss, before[0]?.loss);
+    assertEquals(curve(lines)[0]!.loss! < before[0]!.loss!, true);
+  },
+});

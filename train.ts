@@ -100,7 +100,7 @@ export async function train(
       await trainer.step(batch, rates); // does not wait for the GPU
 
       const tokens = batch.realTokens + batch.size * imageTokens(vlm);
-      log.take({ step, samples: batch.size, tokens, rates });
+      log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows });
       const isDue = step === steps || train.eval_in_epochs && step % train.eval_interval === 0;
       if (log.isFull || isDue) log.settle(await trainer.results(), data.loader);
 
@@ -114,6 +114,7 @@ export async function train(
         log.resume(data.loader);
       }
     }
+    if (log.cutNote) display.print(log.cutNote);
     best.restore(model);
     return await finish(run, log.seconds);
   } finally {

@@ -42,6 +42,8 @@ export interface Batch {
   realTokens: number;
   /** Number of labels that count: not -100, and for MMStarCollator not padding. */
   labelTokens: number;
+  /** Number of rows that were too long, so that none of their labels counts. */
+  cutRows: number;
   /** (B), the samples' numbers. */
   sampleIndices: Int32Array;
   /** (B), the questions without their prompt. */
@@ -142,15 +144,15 @@ export class VQACollator implements Collator {
   }
 
   /** One row's ids, at most T, and the number of tokens before its first label that counts. */
-  #encode({ question, answer }: ReadySample): { ids: number[]; unlabelled: number } {
+  #encode({ question, answer }: ReadySample) {
     const prompt = vqaPrompt(question);
     const ids = this.#tokenizer.encode(`${prompt}${answer}${this.#tokenizer.eosToken}`);
     if (ids.length > this.#maxLength) {
-      return { ids: ids.slice(0, this.#maxLength), unlabelled: this.#maxLength };
+      return { ids: ids.slice(0, this.#maxLength), unlabelled: this.#maxLength, isCut: true };
     }
     // The question's length is counted by itself, even where its last token would merge with the
     // answer's first. Less one, for labels lie one place before their token.
-    return { ids, unlabelled: this.#tokenizer.encode(prompt).length - 1 };
+    return { ids, unlabelled: this.#tokenizer.encode(prompt).length - 1, isCut: false };
   }
 
   /**
@@ -187,6 +189,7 @@ export class VQACollator implements Collator {
       labelLength: length,
       realTokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
       labelTokens,
+      cutRows: rows.filter(({ isCut }) => isCut).length,
     };
   }
 }
@@ -246,6 +249,7 @@ export class MMStarCollator implements Collator {
       labelLength,
       realTokens: prompts.reduce((sum, row) => sum + row.length, 0),
       labelTokens: answers.reduce((sum, row) => sum + row.length, 0),
+      cutRows: 0,
     };
   }
 }

@@ -49,10 +49,10 @@ function pick<T>(choices: readonly T[], random: Random): T {
   return choice;
 }
 
-/** The shape lies wholly within the picture, its centre at least 3.5 pixels off the middle lines. */
+/** The shape lies wholly within the picture, its centre at least 6 pixels off the middle lines. */
 function drawScene(random: Random): Scene {
-  const radius = random.between(4.5, 7.5);
-  const near = () => random.between(radius + 0.5, 12.5);
+  const radius = random.between(5.5, 7.5);
+  const near = () => random.between(radius + 0.5, 10);
   const far = () => SHAPES_IMAGE_SIZE - near();
   const position = pick(POSITIONS, random);
   return {
@@ -91,23 +91,18 @@ function coverage(scene: Scene, x: number, y: number): number {
   return inside / 16;
 }
 
-/** A grey of random brightness with a slope, a slight tint and noise, and the shape on it. */
+/** A light grey, not quite even, and the shape on it. */
 function paint(scene: Scene, random: Random): RgbImage {
   const size = SHAPES_IMAGE_SIZE;
-  const brightness = random.between(40, 215);
-  const slopeX = random.between(-0.8, 0.8); // per pixel
-  const slopeY = random.between(-0.8, 0.8);
-  const tint = [0, 0, 0].map(() => random.between(-8, 8));
+  const background = random.between(215, 245);
   const color = RGB[scene.color].map((value) => value + random.between(-15, 15));
   const data = new Uint8Array(size * size * 3); // (height, width, 3)
   for (let y = 0, to = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
-      const grey = brightness + slopeX * (x - size / 2) + slopeY * (y - size / 2);
-      const noise = random.between(-8, 8);
+      const grey = background + random.between(-8, 8);
       const share = coverage(scene, x, y);
       for (let c = 0; c < 3; c++) {
-        const background = grey + (tint[c] ?? 0) + noise;
-        const mixed = share * (color[c] ?? 0) + (1 - share) * background;
+        const mixed = share * (color[c] ?? 0) + (1 - share) * grey;
         data[to++] = Math.round(Math.min(255, Math.max(0, mixed)));
       }
     }

@@ -18,6 +18,8 @@ export interface Step {
   /** Of text and images, without padding. */
   readonly tokens: number;
   readonly rates: LearningRates;
+  /** Samples that were longer than `lm_max_length`, so that they taught nothing. */
+  readonly cut: number;
 }
 
 /** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
@@ -31,6 +33,9 @@ const MOST_IN_FLIGHT = 8;
 /** Slow steps are read one by one, so that the display moves at least this often. */
 const SECONDS_BETWEEN_READS = 1;
 
+/** Questions after which it is clear that none fits. */
+const LEAST_TO_JUDGE = 64;
+
 /** Follows the steps of a run. */
 export class StepLog {
   readonly #begin = performance.now();
@@ -38,6 +43,8 @@ export class StepLog {
   #since = performance.now();
   #waited = 0;
   #skipped = 0;
+  #samples = 0;
+  #cut = 0;
   #secondsPerStep = Infinity;
 
   constructor(
@@ -61,6 +68,23 @@ export class StepLog {
   /** Notes a step under way. */
   take(step: Step): void {
     this.#taken.push(step);
+    const isFirst = this.#cut === 0 && step.cut > 0;
+    this.#samples += step.samples;
+    this.#cut += step.cut;
+    if (isFirst) this.display.print(this.cutNote);
+    if (this.#cut === this.#samples && this.#samples >= LEAST_TO_JUDGE) {
+      throw new RangeError(
+        `Cannot train: all of the first ${this.#samples} questions are longer than lm_max_length, expected some that ` +
+          "fit; raise it with --set lm_max_length=N",
+      );
+    }
+  }
+
+  /** How many samples taught nothing, "" if all did. */
+  get cutNote(): string {
+    if (this.#cut === 0) return "";
+    return `Note: ${this.#cut} of ${this.#samples} questions so far, with their answers, are longer than lm_max_length ` +
+      "and teach nothing; raise it with --set lm_max_length=N";
   }
 
   /**

@@ -73,6 +73,10 @@ for (const expected of golden.vqa) {
       expected.attention_mask.flat().filter((one) => one === 1).length,
     );
     assertEquals(batch.labelTokens, expected.labels.flat().filter((one) => one !== -100).length);
+    assertEquals(
+      batch.cutRows,
+      expected.labels.filter((row) => row.every((one) => one === -100)).length,
+    );
   });
 }
 

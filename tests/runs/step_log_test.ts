@@ -1,5 +1,11 @@
 // Tests of runs/step_log.ts: what of a step is shown and written, and when it is time to read.
-import { assertEquals, assertGreaterOrEqual, assertMatch, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertGreaterOrEqual,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { Display } from "../../runs/display.ts";
 import { Metrics } from "../../runs/metrics.ts";
 import { StepLog } from "../../runs/step_log.ts";
@@ -27,8 +33,8 @@ function newLog(steps: number) {
 
 Deno.test("a StepLog shows and writes every step", () => {
   const { log, shown, written, metrics } = newLog(1600);
-  log.take({ step: 8, samples: 64, tokens: 4000, rates: RATES });
-  log.take({ step: 9, samples: 64, tokens: 4000, rates: RATES });
+  log.take({ step: 8, samples: 64, tokens: 4000, rates: RATES, cut: 0 });
+  log.take({ step: 9, samples: 64, tokens: 4000, rates: RATES, cut: 0 });
   const results = [{ loss: 0.5, gradientNorm: 1.5 }, { loss: 0.25, gradientNorm: 2.5 }];
   log.settle(results, DATA);
   const lines = written();
@@ -50,7 +56,7 @@ Deno.test("a StepLog gives the share of time that the loop waited for data", asy
   const { log, written, metrics } = newLog(10);
   const begin = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 100));
-  log.take({ step: 1, samples: 1, tokens: 1, rates: RATES });
+  log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
   log.settle([{ loss: 1, gradientNorm: 1 }], { ...DATA, waitMilliseconds: 50 });
   const share = Number(written()[0]!["data_wait"]);
   assertGreaterOrEqual(share, 50 / (performance.now() - begin));
@@ -61,7 +67,7 @@ Deno.test("a StepLog gives the share of time that the loop waited for data", asy
 Deno.test("a StepLog stops at a loss or a norm that is no number", () => {
   for (const [loss, gradientNorm] of [[NaN, 1], [Infinity, 1], [1, NaN], [1, Infinity]] as const) {
     const { log, metrics } = newLog(10);
-    log.take({ step: 3, samples: 1, tokens: 1, rates: RATES });
+    log.take({ step: 3, samples: 1, tokens: 1, rates: RATES, cut: 0 });
     assertThrows(
       () => log.settle([{ loss, gradientNorm }], DATA),
       RangeError,
@@ -76,7 +82,7 @@ Deno.test("a StepLog names each row that was left out once", () => {
   const first = { imageName: "row 1", reason: "damaged" };
   const second = { imageName: "row 2", reason: "cut short" };
   [[first], [first], [first, second]].forEach((skipped, i) => {
-    log.take({ step: i + 1, samples: 1, tokens: 1, rates: RATES });
+    log.take({ step: i + 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
     log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped });
   });
   assertEquals(shown.filter((line) => line.startsWith("Skipped")), [
@@ -88,7 +94,7 @@ Deno.test("a StepLog names each row that was left out once", () => {
 
 Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones singly", async () => {
   const { log, metrics } = newLog(100);
-  const step = { step: 1, samples: 1, tokens: 1, rates: RATES };
+  const step = { step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 };
   log.take(step);
   assertEquals(log.isFull, true, "the first, since nothing is known of their speed");
   log.settle([{ loss: 1, gradientNorm: 1 }], DATA);
@@ -103,4 +109,19 @@ Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones si
   log.take(step);
   assertEquals(log.isFull, true, "0.6 s a step");
   metrics.close();
+});
+
+Deno.test("a StepLog says once that questions are too long, and stops where all are", () => {
+  const { log, shown, metrics } = newLog(10);
+  const step = { step: 1, samples: 32, tokens: 100, rates: RATES, cut: 0 };
+  log.take({ ...step, cut: 0 });
+  log.take({ ...step, cut: 2 });
+  log.take({ ...step, cut: 3 });
+  assertEquals(shown.filter((line) => line.includes("lm_max_length")).length, 1);
+  assertStringIncludes(log.cutNote, "5 of 96 questions");
+  const other = newLog(10);
+  other.log.take({ ...step, cut: 32 });
+  assertThrows(() => other.log.take({ ...step, cut: 32 }), RangeError, "--set lm_max_length=N");
+  metrics.close();
+  other.metrics.close();
 });

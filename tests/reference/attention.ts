@@ -37,7 +37,7 @@ export interface AttentionGradients {
   dv: Float64Array;
 }
 
-/** One query row: where it starts in q, where key s starts, its weights and their score errors. */
+/** One query row of one head: where it starts in q, where key s starts in k, and its weights. */
 interface QueryRow {
   qStart: number;
   kStart: (s: number) => number;

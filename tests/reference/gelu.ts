@@ -8,7 +8,7 @@ const CUBIC = 0.044715;
 
 /** Largest |GELU'|, rounded up (it is 1.1289 near x = 1.5): for error bounds. */
 export const GELU_SLOPE_MAX = 1.13;
-/** Largest |GELU''|, rounded up (it is 2·SCALE/2 = 0.798 at x = 0): for error bounds. */
+/** Largest |GELU''|, rounded up (it is SCALE = 0.798 at x = 0): for error bounds. */
 export const GELU_CURVATURE_MAX = 0.8;
 
 /** 0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))) of one number. */

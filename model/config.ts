@@ -262,7 +262,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       lr_backbones: 1.5e-3,
       train_dataset_name: [],
       test_dataset_path: null,
-      max_training_steps: 2400,
+      max_training_steps: 2000,
       eval_interval: 400,
     },
   },

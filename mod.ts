@@ -41,7 +41,10 @@
  *   questionsPerRow: "all",
  *   tokenizer: vlm.lm_tokenizer,
  *   maxLength: vlm.lm_max_length,
+ *   paddingSide: vlm.lm_padding_side,
  *   imageSize: vlm.vit_img_size,
+ *   mean: vlm.vit_pixel_mean,
+ *   std: vlm.vit_pixel_std,
  *   batchSize: 8,
  *   seed: 0,
  * });

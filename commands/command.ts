@@ -36,6 +36,7 @@ export async function runCommand<F extends Flags>(
     console.log(helpText(command));
     return 0;
   }
+  quietenDriver();
   try {
     const flags: Flags = { ...command.flags, ...COMMON_FLAGS };
     const { positionals } = command;
@@ -47,6 +48,17 @@ export async function runCommand<F extends Flags>(
     else console.error(lineOf(error) + (isUsage ? ` See: ${command.call} --help` : ""));
     return isUsage ? 2 : 1;
   }
+}
+
+/**
+ * Mesa's software driver complains on stderr where the session has no folder for sockets, as in containers, though it
+ * needs none. The tasks of deno.json set one; this is for `deno run -A`.
+ */
+function quietenDriver(): void {
+  const name = "XDG_RUNTIME_DIR";
+  if (Deno.build.os !== "linux") return;
+  if (Deno.permissions.querySync({ name: "env", variable: name }).state !== "granted") return;
+  if (!Deno.env.get(name)) Deno.env.set(name, "/tmp");
 }
 
 function helpText({ call, summary, positionals, flags }: Command<Flags>): string {

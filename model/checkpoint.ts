@@ -1,7 +1,7 @@
 // A folder with config.json and model.safetensors, as nanoVLM's save_pretrained writes it and from_pretrained reads it.
 // Between safetensors.ts and vision_language_model.ts. Source: nanoVLM v0.1, models/vision_language_model.py, and
 // save_model of the Python package safetensors, which keeps one name of tied weights.
-import type { VLMConfig } from "./config.ts";
+import { patchesPerSide, type VLMConfig } from "./config.ts";
 import { formatVLMConfig, parseVLMConfig } from "./config_file.ts";
 import {
   CheckpointError,
@@ -50,7 +50,7 @@ export function expectedParameters(config: VLMConfig): ParameterShape[] {
 
 function visionShapes(config: VLMConfig): Array<[string, number[]]> {
   const { vit_hidden_dim: C, vit_patch_size: side } = config;
-  const patches = (config.vit_img_size / side) ** 2;
+  const patches = patchesPerSide(config) ** 2;
   return [
     ["vision_encoder.patch_embedding.position_embedding", [1, patches, C]],
     ["vision_encoder.patch_embedding.conv.weight", [C, 3, side, side]],

@@ -122,6 +122,11 @@ export interface Config {
   readonly train: TrainConfig;
 }
 
+/** Patches along a side of an image; pixels that fill none are left out, as SigLIP's 384 pixels leave 6 of 14. */
+export function patchesPerSide({ vit_img_size, vit_patch_size }: VLMConfig): number {
+  return Math.floor(vit_img_size / vit_patch_size);
+}
+
 /** Every key of VLMConfig in nanoVLM's order, with nanoVLM's initial values. */
 export const VLM_FIELDS: Fields<VLMConfig> = {
   vit_hidden_dim: integer(768),

@@ -1,7 +1,7 @@
 // Configurations from outside: config.json of a checkpoint, read and written, and `--set key=value` of a command line.
 // Between config.ts, which says what the keys are, and checkpoint.ts and the entry scripts.
 // Source: VLMConfig(**json) and json.dumps(asdict(config), indent=4) of nanoVLM v0.1, models/vision_language_model.py.
-import { type Config, TRAIN_FIELDS, VLM_FIELDS, type VLMConfig } from "./config.ts";
+import { type Config, patchesPerSide, TRAIN_FIELDS, VLM_FIELDS, type VLMConfig } from "./config.ts";
 import { type Field, type Fields, keysOf, nearestKey } from "./fields.ts";
 
 // Keys that only nanoVLM's versions after v0.1 write.
@@ -125,12 +125,10 @@ function widthProblem(
 function imageProblem(config: VLMConfig): string | undefined {
   const { vit_img_size: side, vit_patch_size: patch } = config;
   const factor = config.mp_pixel_shuffle_factor;
-  if (side % patch !== 0) {
-    return `vit_img_size is ${side}, expected a multiple of vit_patch_size, ${patch}`;
-  }
-  if ((side / patch) % factor !== 0) {
+  if (side < patch) return `vit_img_size is ${side}, expected at least vit_patch_size, ${patch}`;
+  if (patchesPerSide(config) % factor !== 0) {
     return `an image side is ${
-      side / patch
+      patchesPerSide(config)
     } patches, expected a multiple of mp_pixel_shuffle_factor, ${factor}`;
   }
   return undefined;

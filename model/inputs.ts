@@ -7,7 +7,7 @@
 import { NO_ROW } from "../shaders/embedding.ts";
 import type { Device } from "../shaders/runtime/device.ts";
 import { bufferOf, persistent, type Tensor } from "../shaders/runtime/tensor.ts";
-import type { VLMConfig } from "./config.ts";
+import { patchesPerSide, type VLMConfig } from "./config.ts";
 
 /** One batch as typed arrays. */
 export interface HostBatch {
@@ -32,7 +32,7 @@ const LABEL_STEP = 32;
 
 /** Image tokens in front of the text. */
 export function imageTokens(config: VLMConfig): number {
-  const side = config.vit_img_size / config.vit_patch_size / config.mp_pixel_shuffle_factor;
+  const side = patchesPerSide(config) / config.mp_pixel_shuffle_factor;
   return side * side;
 }
 

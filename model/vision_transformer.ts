@@ -9,7 +9,7 @@ import { linear } from "../shaders/linear.ts";
 import { patchify } from "../shaders/patchify.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
 import type { Parameter, Tensor } from "../shaders/runtime/tensor.ts";
-import type { VLMConfig } from "./config.ts";
+import { patchesPerSide, type VLMConfig } from "./config.ts";
 import type { ParameterStore } from "./module.ts";
 
 /** Cuts images into patches and embeds them: a convolution whose stride is its width, as one product. */
@@ -26,8 +26,8 @@ export class ViTPatchEmbeddings {
 
   /** images (B, 3, S, S) -> (B, P, C). */
   forward(rec: Recorder, images: Tensor): Tensor {
-    const { vit_hidden_dim, vit_img_size, vit_patch_size } = this.config;
-    const patches = (vit_img_size / vit_patch_size) ** 2;
+    const { vit_hidden_dim, vit_patch_size } = this.config;
+    const patches = patchesPerSide(this.config) ** 2;
     const pixels = patchify(rec, images, vit_patch_size); // (B·P, 3·p·p)
     const position = rec.use(this.#position).view(patches, vit_hidden_dim);
     return linear(rec, pixels, { weight: this.#weight, bias: this.#bias, residual: position })

@@ -6,7 +6,7 @@
 import { parseArgs } from "@std/cli";
 import { verifyBackbone } from "./verify/backbone_case.ts";
 import { Context } from "./verify/context.ts";
-import { type Kind, kindOf } from "./verify/golden.ts";
+import { exists, type Kind, kindOf } from "./verify/golden.ts";
 import { verifyHash } from "./verify/hash_case.ts";
 import { verifyImages } from "./verify/images.ts";
 import { verifyModel } from "./verify/model_case.ts";
@@ -84,7 +84,7 @@ async function verify(
   output: Output,
 ): Promise<number> {
   // Before anything runs, so that a wrong name costs no time.
-  const cases = dirs.map((dir) => ({ dir, kind: requireKind(dir) }));
+  const cases = withoutFiles(dirs, output).map((dir) => ({ dir, kind: requireKind(dir) }));
   const report = new Report(json ? undefined : (result) => output.out(`${formatResult(result)}\n`));
   const context = new Context();
   try {
@@ -97,6 +97,13 @@ async function verify(
     json ? `${JSON.stringify({ results, totals }, undefined, 2)}\n` : `${formatTotals(totals)}\n`,
   );
   return totals.FAIL > 0 || (strict && totals.skipped > 0) ? 1 : 0;
+}
+
+/** A shell's `golden/*` names the README beside the folders, too: files among folders are passed over, and said. */
+function withoutFiles(dirs: readonly string[], output: Output): readonly string[] {
+  if (dirs.every(exists)) return dirs;
+  for (const file of dirs.filter(exists)) output.error(`Passing over ${file}: it is no folder\n`);
+  return dirs.filter((dir) => !exists(dir));
 }
 
 function requireKind(dir: string): Kind {

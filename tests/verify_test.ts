@@ -253,6 +253,14 @@ Deno.test("verify skips later versions of nanoVLM, which --strict counts as fail
   });
 });
 
+Deno.test("verify passes over files that a shell's * names beside folders, but not over nothing else", async () => {
+  const readme = new URL("../README.md", import.meta.url).pathname;
+  const beside = await run(readme, `${GOLDEN}tables`);
+  assertEquals(beside.status, 0);
+  assertStringIncludes(beside.error, "Passing over");
+  assertEquals((await run(readme)).status, 1);
+});
+
 Deno.test("verify says what it cannot do, and its help", async () => {
   const empty = await Deno.makeTempDir();
   const cases: [string[], number, string][] = [

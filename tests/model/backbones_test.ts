@@ -202,7 +202,7 @@ Deno.test("folders of another kind of model throw, naming what differs", async (
     [LLAMA, language, { vocab_size: 200 }, "Raise lm_vocab_size"],
     [LLAMA, language, { num_hidden_layers: 1.5 }, "lm_n_blocks"],
     [SIGLIP, vision, { model_type: "clip" }, "model_type"],
-    [SIGLIP, vision, { vision_config: { image_size: 25, patch_size: 8 } }, "vit_patch_size"],
+    [SIGLIP, vision, { vision_config: { image_size: 7, patch_size: 8 } }, "vit_patch_size"],
     [SIGLIP, vision, { vision_config: { hidden_act: "relu" } }, "hidden_act"],
   ];
   for (const [from, load, keys, message] of cases) {

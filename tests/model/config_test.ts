@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { presets, VLM_FIELDS, type VLMConfig } from "../../model/config.ts";
+import { patchesPerSide, presets, VLM_FIELDS, type VLMConfig } from "../../model/config.ts";
 import {
   applySettings,
   checkVLMConfig,
@@ -64,7 +64,7 @@ Deno.test("parseVLMConfig() throws for impossible values, naming what does not f
     [{ vit_hidden_dim: 0 }, "vit_hidden_dim"],
     [{ vit_hidden_dim: 770 }, "multiple of vit_n_heads"],
     [{ lm_hidden_dim: 578 }, "multiple of lm_n_heads"],
-    [{ vit_img_size: 225 }, "multiple of vit_patch_size"],
+    [{ vit_img_size: 15 }, "at least vit_patch_size"],
     [{ lm_n_kv_heads: 2 }, "multiple of lm_n_kv_heads"],
     [{ mp_pixel_shuffle_factor: 3 }, "multiple of mp_pixel_shuffle_factor"],
     [{ vit_n_heads: 4 }, "widest head"],
@@ -80,6 +80,13 @@ Deno.test("parseVLMConfig() throws for impossible values, naming what does not f
   for (const [json, message] of impossible) {
     assertThrows(() => parseVLMConfig(json, "x"), RangeError, message);
   }
+});
+
+Deno.test("an image need be no whole number of patches: the rest is left out", () => {
+  const so400m = { vit_img_size: 384, vit_patch_size: 14, mp_pixel_shuffle_factor: 3 };
+  assertEquals(patchesPerSide(parseVLMConfig(so400m, "x")), 27);
+  const even = { ...so400m, mp_pixel_shuffle_factor: 2 };
+  assertThrows(() => parseVLMConfig(even, "x"), RangeError, "an image side is 27 patches");
 });
 
 Deno.test("isLaterGeneration() tells configurations of later versions, which parseVLMConfig() names", () => {

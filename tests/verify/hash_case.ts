@@ -4,7 +4,7 @@
  * Parameters are made, uploaded and read back one after the other; the host never holds two.
  */
 import type { Device } from "../../shaders/runtime/device.ts";
-import type { VLMConfig } from "../../model/config.ts";
+import { patchesPerSide, type VLMConfig } from "../../model/config.ts";
 import { isLaterGeneration, parseVLMConfig } from "../../model/config_file.ts";
 import { type HostBatch, imageTokens } from "../../model/inputs.ts";
 import type { SafetensorsFile } from "../../model/safetensors.ts";
@@ -158,7 +158,7 @@ async function compareOutputs(
 ): Promise<void> {
   const image = imageTokens(config);
   const { size, length } = step.batch;
-  const patches = (config.vit_img_size / config.vit_patch_size) ** 2;
+  const patches = patchesPerSide(config) ** 2;
   const taps: [string, string, number][] = [
     ["vision_out", "vision_encoder.layer_norm", patches],
     ["projector_out", "MP", image],

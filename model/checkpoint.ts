@@ -121,6 +121,8 @@ export function rotaryFrequencies(config: VLMConfig): Float32Array {
 /** An open checkpoint. Close it, or declare it with `using`. */
 export interface Checkpoint extends Disposable {
   readonly config: VLMConfig;
+  /** The D / 2 rotary frequencies in the file: those of rotaryFrequencies() but for their last bits. */
+  readonly frequencies: Float32Array;
   /** The values of a parameter of expectedParameters(), read from the disk at each call. */
   load(name: string): Float32Array<ArrayBuffer>;
   close(): void;
@@ -138,14 +140,17 @@ export function openCheckpoint(dir: string): Checkpoint {
   const configPath = `${dir}/config.json`;
   const config = parseVLMConfig(readJson(configPath), configPath);
   const file = openSafetensors(`${dir}/model.safetensors`);
+  let frequencies: Float32Array;
   try {
     checkTensors(file, config);
+    frequencies = readFrequencies(file, config);
   } catch (error) {
     file.close();
     throw error;
   }
   return {
     config,
+    frequencies,
     load: (name) => file.readFloat32(nameInFile(file, config, name)),
     close: () => file.close(),
     [Symbol.dispose]: () => file.close(),
@@ -212,12 +217,21 @@ function checkTensors(file: SafetensorsFile, config: VLMConfig): void {
 
 // nanoVLM reads the frequencies from the file; here they are computed, so a file with others would give other answers.
 function hasOurFrequencies(file: SafetensorsFile, config: VLMConfig): boolean {
-  if (!file.tensors.has(ROTARY)) return true;
-  const found = file.readFloat32(ROTARY);
+  const found = readFrequencies(file, config);
   const ours = rotaryFrequencies(config);
   // Libraries' powers differ in the last bits of a float32.
   return found.length === ours.length &&
     ours.every((value, i) => Math.abs((found[i] ?? NaN) - value) <= 1e-5 * value);
+}
+
+function readFrequencies(file: SafetensorsFile, config: VLMConfig): Float32Array {
+  return file.tensors.has(ROTARY) ? file.readFloat32(ROTARY) : rotaryFrequencies(config);
+}
+
+/** What saveCheckpoint() writes besides the parameters. */
+export interface SaveOptions {
+  /** The rotary frequencies that were read with the parameters, so that they are written back to the last bit. */
+  readonly frequencies?: Float32Array | undefined;
 }
 
 /**
@@ -231,6 +245,7 @@ export async function saveCheckpoint(
   dir: string,
   config: VLMConfig,
   load: ParameterSource,
+  { frequencies = rotaryFrequencies(config) }: SaveOptions = {},
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const tied = config.lm_tie_weights;
@@ -241,7 +256,6 @@ export async function saveCheckpoint(
     shape,
     data: () => load(name),
   }));
-  const frequencies = rotaryFrequencies(config);
   tensors.push({
     name: ROTARY,
     shape: [frequencies.length],

@@ -32,6 +32,8 @@ export class VisionLanguageModel {
   readonly vision_encoder: ViT;
   readonly MP: ModalityProjector;
   readonly decoder: LanguageModel;
+  /** Those of the file that the weights came from, for the file that they go to. */
+  #frequencies: Float32Array | undefined;
 
   /** All parameters zero; see the static functions. @throws {DeviceError} where the device cannot hold it. */
   constructor(
@@ -88,6 +90,7 @@ export class VisionLanguageModel {
     using checkpoint = openCheckpoint(dir);
     const model = await VisionLanguageModel.#make(device, checkpoint.config, options);
     for (const { name } of model.store.shapes) model.store.upload(name, checkpoint.load(name));
+    model.#frequencies = checkpoint.frequencies;
     await device.idle();
     return model;
   }
@@ -100,7 +103,8 @@ export class VisionLanguageModel {
 
   /** Writes config.json and model.safetensors, as nanoVLM's save_pretrained does. */
   savePretrained(dir: string): Promise<void> {
-    return saveCheckpoint(dir, this.config, (name) => this.store.read(name));
+    const frequencies = this.#frequencies;
+    return saveCheckpoint(dir, this.config, (name) => this.store.read(name), { frequencies });
   }
 
   /** Records images and text up to the last norm: -> (B, L, C). */

@@ -166,6 +166,28 @@ testOnGpu("verify names damaged files of a model case and compares the rest", as
   });
 });
 
+testOnGpu(
+  "verify fails on a missing file whose companion is there, and compares the rest",
+  async () => {
+    const pairs = ["train.json", "generate.json"];
+    await withCopy("v01_a", [...MODEL, ...pairs], async (dir) => {
+      const { status, failed, results } = await runJson(dir);
+      assertEquals(status, 1);
+      assertEquals(failed.map(({ quantity }) => quantity), pairs);
+      assertStringIncludes(failed[0]?.note ?? "", "train_batches.safetensors");
+      assertStringIncludes(failed[1]?.note ?? "", "generate_images.safetensors");
+      assert(results.some(({ quantity, status }) => quantity === "logits" && status === "ok"));
+    });
+    for (const missing of ["model.safetensors", "inputs.safetensors"]) {
+      await withCopy("v01_a", MODEL.filter((name) => name !== missing), async (dir) => {
+        const { status, failed } = await runJson(dir, `${GOLDEN}tables`);
+        assertEquals([status, failed.length], [1, 1]);
+        assertStringIncludes(failed[0]?.note ?? "", missing);
+      });
+    }
+  },
+);
+
 testOnGpu("answers do not change where the context ends inside the cache's last step", async () => {
   await withCopy(
     "v01_a",

@@ -192,4 +192,5 @@ Deno.test("rotaryFrequencies() equals the buffer in nanoVLM's file bit for bit",
   using file = openSafetensors(`${GOLDEN}v01_a/model.safetensors`);
   const frequencies = rotaryFrequencies(checkpoint.config);
   assertEquals(frequencies, file.readFloat32("decoder.rotary_embd.inv_freq"));
+  assertEquals(checkpoint.frequencies, frequencies);
 });

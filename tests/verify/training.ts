@@ -45,11 +45,13 @@ export async function compareTraining({ dir, report, model }: ModelCase): Promis
   const optimizer = new AdamW(copy.store);
   const trainer = new Trainer(copy, optimizer);
   const batches = await readBatches(`${dir}/train_batches.safetensors`);
+  const results: StepResult[] = [];
   for (const [step, [projector = NaN, backbones = NaN]] of rates.entries()) {
     const batch = batches[step % batches.length];
     if (batch) await trainer.step(batch, { projector, backbones });
+    results.push(...await trainer.results());
   }
-  compareSteps(report, json, await trainer.results());
+  compareSteps(report, json, results);
   await compareWeights({ dir, report, model: copy }, model, json);
   await trainer.destroy();
   optimizer.destroy();

@@ -4,10 +4,11 @@
  * A plan a batch shape; losses and norms collect on the GPU and are read late, several steps at once, because a wait for
  * the GPU costs 12 ms in Deno.
  */
-import { BufferPool } from "../shaders/runtime/memory.ts";
-import { type KernelTime, Plan } from "../shaders/runtime/plan.ts";
+import type { KernelTime } from "../shaders/runtime/plan.ts";
+import type { Recorder } from "../shaders/runtime/recorder.ts";
 import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
-import { BatchInputs, type HostBatch, labelCapacity } from "./inputs.ts";
+import { type BatchPlan, BatchPlans } from "./batch_plans.ts";
+import { type BatchInputs, type HostBatch, labelCapacity } from "./inputs.ts";
 import type { AdamW, LearningRates } from "./optimizer.ts";
 import type { VisionLanguageModel } from "./vision_language_model.ts";
 
@@ -19,9 +20,10 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
-interface Recorded {
-  readonly inputs: BatchInputs;
-  readonly plan: Plan<{ loss: Tensor; norm: Tensor }>;
+/** What a recorded step leaves on the GPU. */
+interface StepTensors {
+  readonly loss: Tensor;
+  readonly norm: Tensor;
 }
 
 /** Steps whose results may wait on the GPU. */
@@ -29,13 +31,15 @@ const LOG_STEPS = 256;
 
 /** Runs training steps. */
 export class Trainer {
-  readonly #plans: Map<string, Promise<Recorded>> = new Map();
-  readonly #pool: BufferPool = new BufferPool();
+  readonly #plans: BatchPlans<StepTensors>;
   readonly #log: Tensor;
   #pending = 0;
   #step = 0;
 
   constructor(readonly model: VisionLanguageModel, readonly optimizer: AdamW) {
+    this.#plans = new BatchPlans(model, (rec, inputs) => this.#record(rec, inputs), {
+      training: true,
+    });
     this.#log = persistent(model.device, "training log", [LOG_STEPS, 2]);
   }
 
@@ -90,43 +94,24 @@ export class Trainer {
     return this.#pending;
   }
 
-  #planFor(batch: HostBatch): Promise<Recorded> {
-    const shape = { size: batch.size, length: batch.length, labels: labelCapacity(batch) };
-    const key = JSON.stringify(shape);
-    let recorded = this.#plans.get(key);
-    if (!recorded) {
-      recorded = this.#record(shape);
-      this.#plans.set(key, recorded);
-    }
-    return recorded;
+  #planFor(batch: HostBatch): Promise<BatchPlan<StepTensors>> {
+    const { size, length } = batch;
+    return this.#plans.of({ size, length, labels: labelCapacity(batch) });
   }
 
-  async #record(shape: BatchInputs["shape"]): Promise<Recorded> {
+  #record(rec: Recorder, inputs: BatchInputs): StepTensors {
     const { model, optimizer } = this;
-    const { device } = model;
-    const inputs = await device.scoped(
-      "make a batch's inputs",
-      () => new BatchInputs(device, model.config, shape),
-    );
-    const plan = await Plan.record(device, (rec) => {
-      optimizer.zeroGradients(rec);
-      const { loss } = model.loss(rec, inputs);
-      rec.backprop(loss, rec.constant("dloss", [1], "f32", Float32Array.of(1)));
-      const norm = optimizer.gradientNorm(rec);
-      optimizer.record(rec);
-      return { loss: rec.keep(loss), norm: rec.keep(norm) };
-    }, { training: true, pool: this.#pool });
-    return { inputs, plan };
+    optimizer.zeroGradients(rec);
+    const { loss } = model.loss(rec, inputs);
+    rec.backprop(loss, rec.constant("dloss", [1], "f32", Float32Array.of(1)));
+    const norm = optimizer.gradientNorm(rec);
+    optimizer.record(rec);
+    return { loss: rec.keep(loss), norm: rec.keep(norm) };
   }
 
   /** Frees the plans. */
   async destroy(): Promise<void> {
-    for (const recorded of this.#plans.values()) {
-      const { inputs, plan } = await recorded;
-      plan.destroy();
-      inputs.destroy();
-    }
-    this.#pool.destroy();
+    await this.#plans.destroy();
     bufferOf(this.#log).destroy();
   }
 }

@@ -3,7 +3,8 @@
 //
 // q: rows of q_stride floats, head h of row (b, t) at q_offset + h·D; k and v likewise with kv_stride. All three may be
 // one tensor (q, k, v side by side). y: (B, T, H·D). log_sum and delta: (B, H, T). mask: (B, S), 0 hides a key.
-// Query t of sequence b stands at position + t (position.wgsl); with CAUSAL it sees the keys up to there. A query that sees no key gives 0.
+// Query t of sequence b stands at position + t (position.wgsl); with CAUSAL it sees the keys up to there. A query that
+// sees no key gives 0.
 //
 // One workgroup owns LANES queries (in backward_kv: keys) of one head, one lane each, with its row of q, k, v and their
 // gradients in registers; the other side passes by eight rows at a time. All accumulators are f32.

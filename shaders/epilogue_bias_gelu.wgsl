@@ -1,14 +1,11 @@
 // pre = value + bias, kept for the backward pass, and y = gelu(pre) (gelu.wgsl).
 const ROW_SUMS = false;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> pre: array<f32>;
 
-fn put(m: u32, n: u32, value: f32) {
+fn put(m: u32, n: u32, count: u32, value: vec4f) {
   let i = m * params.columns + n;
-  let x = value + bias[n];
-  pre[i] = x;
-  y[i] = gelu(x);
+  let x = value + bias4(n);
+  put_pre4(i, count, x);
+  put_y4(i, count, vec4f(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)));
 }
 
 fn store_row_sum(m: u32, sum: f32) {}

@@ -1,12 +1,9 @@
 // y = (value + bias) + residual; a residual with fewer rows than y repeats.
 const ROW_SUMS = false;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
 
-fn put(m: u32, n: u32, value: f32) {
+fn put(m: u32, n: u32, count: u32, value: vec4f) {
   let i = (m % params.residual_rows) * params.columns + n;
-  y[m * params.columns + n] = (value + bias[n]) + residual[i];
+  put_y4(m * params.columns + n, count, (value + bias4(n)) + residual4(i));
 }
 
 fn store_row_sum(m: u32, sum: f32) {}

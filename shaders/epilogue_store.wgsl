@@ -1,10 +1,9 @@
 // y = value, or y += value where ACCUMULATE.
 const ROW_SUMS = false;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-fn put(m: u32, n: u32, value: f32) {
+fn put(m: u32, n: u32, count: u32, value: vec4f) {
   let i = m * params.columns + n;
-  if (ACCUMULATE) { y[i] += value; } else { y[i] = value; }
+  if (ACCUMULATE) { put_y4(i, count, get_y4(i) + value); } else { put_y4(i, count, value); }
 }
 
 fn store_row_sum(m: u32, sum: f32) {}

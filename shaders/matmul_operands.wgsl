@@ -1,8 +1,8 @@
 // The operands of a matrix product y = lhs · rhs, rows x columns, reduced over depth.
 // Both stand as they are in memory: lhs is [rows, depth], or [depth, rows] where LHS_TRANSPOSED; rhs is
 // [depth, columns], or [columns, depth] where RHS_TRANSPOSED (a linear layer's weight in y = x · Wᵀ).
-// The right operand is read by rhs4(i), four values from flat index i on (rhs_vec4.wgsl or rhs_scalar.wgsl); one value
-// of the result is stored by put(m, n, value) (epilogue_*.wgsl).
+// They are read by lhs4(i) and rhs4(i), four values from flat index i on (operand_*.wgsl); four values of the result are
+// stored by put(m, n, count, value) (epilogue_*.wgsl and output_*.wgsl).
 struct Params { rows: u32, columns: u32, depth: u32, residual_rows: u32 }
 override LHS_TRANSPOSED: bool = false;
 override RHS_TRANSPOSED: bool = true;
@@ -12,64 +12,74 @@ override DEPTH_TAIL: bool = true;
 override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> lhs: array<f32>;
 
-// Row m of lhs at depths k to k + 3; zero past the end of the depth. Rows past the end repeat the last one.
-fn lhs4(row: u32, k: u32) -> vec4f {
-  let m = min(row, params.rows - 1u);
-  var i = m * params.depth + k;
-  var stride = 1u;
-  if (LHS_TRANSPOSED) {
-    i = k * params.rows + m;
-    stride = params.rows;
-  }
-  let a = vec4f(lhs[i], lhs[i + stride], lhs[i + 2u * stride], lhs[i + 3u * stride]);
+// Where row m of lhs [rows, depth] begins. Rows past the end repeat the last one.
+fn lhs_start(m: u32) -> u32 { return min(m, params.rows - 1u) * params.depth; }
+
+// Depths k to k + 3 of the row that begins at `start`; zero past the end of the depth.
+fn lhs_depths(start: u32, k: u32) -> vec4f {
+  let a = lhs4(start + k);
   if (DEPTH_TAIL) {
     return select(vec4f(), a, vec4u(k, k + 1u, k + 2u, k + 3u) < vec4u(params.depth));
   }
   return a;
 }
 
-// Depths k to k + 3 (one matrix column each) by columns n to n + 3 of rhs. Past the ends it holds other finite
-// entries of rhs: those depths meet a zero of lhs4, those columns are never stored.
-fn rhs_block(column: u32, k: u32) -> mat4x4f {
-  let last = params.columns - 1u;
-  if (RHS_TRANSPOSED) {
-    return transpose(mat4x4f(
-      rhs4(min(column, last) * params.depth + k),
-      rhs4(min(column + 1u, last) * params.depth + k),
-      rhs4(min(column + 2u, last) * params.depth + k),
-      rhs4(min(column + 3u, last) * params.depth + k),
-    ));
-  }
-  let n = min(column, last & ~3u);
-  let end = params.depth - 1u;
-  if (DEPTH_TAIL) {
+// Four rows of lhs [depth, rows] at depth k, which stand at flat index `place`; zero past the end of the depth.
+fn lhs_rows(place: u32, k: u32) -> vec4f {
+  let a = lhs4(place);
+  if (DEPTH_TAIL) { return select(vec4f(), a, k < params.depth); }
+  return a;
+}
+
+// Row m, or past the end four rows of which some exist: those that do not are never stored.
+fn lhs_row(m: u32) -> u32 { return min(m, (params.rows - 1u) & ~3u); }
+
+// Depths k to k + 3 (one matrix column each) by rows m to m + 3 of lhs.
+fn lhs_block(m: u32, k: u32) -> mat4x4f {
+  if (LHS_TRANSPOSED) {
+    let row = lhs_row(m);
     return mat4x4f(
-      rhs4(k * params.columns + n),
-      rhs4(min(k + 1u, end) * params.columns + n),
-      rhs4(min(k + 2u, end) * params.columns + n),
-      rhs4(min(k + 3u, end) * params.columns + n),
+      lhs_rows(k * params.rows + row, k),
+      lhs_rows((k + 1u) * params.rows + row, k + 1u),
+      lhs_rows((k + 2u) * params.rows + row, k + 2u),
+      lhs_rows((k + 3u) * params.rows + row, k + 3u),
     );
   }
-  let i = k * params.columns + n;
-  return mat4x4f(
-    rhs4(i),
-    rhs4(i + params.columns),
-    rhs4(i + 2u * params.columns),
-    rhs4(i + 3u * params.columns),
+  return transpose(mat4x4f(
+    lhs_depths(lhs_start(m), k),
+    lhs_depths(lhs_start(m + 1u), k),
+    lhs_depths(lhs_start(m + 2u), k),
+    lhs_depths(lhs_start(m + 3u), k),
+  ));
+}
+
+// Where four times four values of rhs begin for columns n to n + 3: those columns' in [columns, depth], those of four depths
+// in [depth, columns]; rhs_stride() is the way to the next depth.
+fn rhs_start(n: u32) -> vec4u {
+  let last = params.columns - 1u;
+  if (RHS_TRANSPOSED) {
+    return min(vec4u(n, n + 1u, n + 2u, n + 3u), vec4u(last)) * params.depth;
+  }
+  return min(n, last & ~3u) + vec4u(0u, 1u, 2u, 3u) * params.columns;
+}
+
+fn rhs_stride() -> u32 { return select(params.columns, 1u, RHS_TRANSPOSED); }
+
+// Depths k to k + 3 (one matrix column each) by four columns of rhs; `offset` is k · rhs_stride(). Past the ends it holds
+// other finite values: those depths meet a zero of lhs, those columns are never stored.
+fn rhs_block(start: vec4u, offset: u32) -> mat4x4f {
+  let block = mat4x4f(
+    rhs4(start.x + offset),
+    rhs4(start.y + offset),
+    rhs4(start.z + offset),
+    rhs4(start.w + offset),
   );
+  if (RHS_TRANSPOSED) { return transpose(block); }
+  return block;
 }
 
 // Columns n to n + 3 of row m of the result; what lies past the ends is dropped.
 fn store(m: u32, n: u32, value: vec4f) {
-  if (m >= params.rows) { return; }
-  if (n + 4u <= params.columns) {
-    put(m, n, value.x);
-    put(m, n + 1u, value.y);
-    put(m, n + 2u, value.z);
-    put(m, n + 3u, value.w);
-    return;
-  }
-  for (var j = 0u; n + j < params.columns; j++) { put(m, n + j, value[j]); }
+  if (m < params.rows && n < params.columns) { put(m, n, min(4u, params.columns - n), value); }
 }

@@ -1,53 +1,45 @@
-// Matrix product by one subgroup: a workgroup is one subgroup of LANES lanes and owns 16 rows by 8·LANES columns of y.
-// Each lane owns two groups of four columns (n and n + 4·LANES) as 16 + 16 vec4 accumulators in f32. Along the depth, four
-// at a time: a lane loads its columns' 4x4 blocks of rhs, and lane r (of the first eight) loads rows r and r + 8 of lhs, which
-// subgroupBroadcast hands to all; so each loaded vec4 of rhs meets 16 rows. No workgroup memory, no barrier.
-// On lavapipe (8 lanes, two cores) this reached 32 to 34 GFLOP/s in all three layouts where one group of columns had 23 to 28
-// (1024 x 1536 x 576).
+// Matrix product by one subgroup: a workgroup is one subgroup of LANES lanes and owns 32 rows by 8·LANES columns of y.
+// Each lane owns two groups of four columns (n and n + 4·LANES) as 32 + 32 vec4 accumulators in f32. Along the depth, four
+// at a time: a lane loads its columns' 4x4 blocks of rhs, and the first eight lanes load 32 rows of lhs, which
+// subgroupBroadcast hands to all (step() in matmul_subgroup_depths.wgsl or matmul_subgroup_rows.wgsl); so each loaded value
+// of rhs meets 32 rows, and each of lhs 8·LANES columns. No workgroup memory, no barrier.
+// The time goes into loads as much as into products: on lavapipe (8 lanes, GFLOP/s per CPU second at 1024 x 1536 x 576)
+// 16 rows had 22, 32 rows 26, 32 rows with wide loads 33, and 64 without any load.
+var<private> y0: vec4f; var<private> y1: vec4f; var<private> y2: vec4f; var<private> y3: vec4f;
+var<private> y4: vec4f; var<private> y5: vec4f; var<private> y6: vec4f; var<private> y7: vec4f;
+var<private> y8: vec4f; var<private> y9: vec4f; var<private> y10: vec4f; var<private> y11: vec4f;
+var<private> y12: vec4f; var<private> y13: vec4f; var<private> y14: vec4f; var<private> y15: vec4f;
+var<private> y16: vec4f; var<private> y17: vec4f; var<private> y18: vec4f; var<private> y19: vec4f;
+var<private> y20: vec4f; var<private> y21: vec4f; var<private> y22: vec4f; var<private> y23: vec4f;
+var<private> y24: vec4f; var<private> y25: vec4f; var<private> y26: vec4f; var<private> y27: vec4f;
+var<private> y28: vec4f; var<private> y29: vec4f; var<private> y30: vec4f; var<private> y31: vec4f;
+var<private> z0: vec4f; var<private> z1: vec4f; var<private> z2: vec4f; var<private> z3: vec4f;
+var<private> z4: vec4f; var<private> z5: vec4f; var<private> z6: vec4f; var<private> z7: vec4f;
+var<private> z8: vec4f; var<private> z9: vec4f; var<private> z10: vec4f; var<private> z11: vec4f;
+var<private> z12: vec4f; var<private> z13: vec4f; var<private> z14: vec4f; var<private> z15: vec4f;
+var<private> z16: vec4f; var<private> z17: vec4f; var<private> z18: vec4f; var<private> z19: vec4f;
+var<private> z20: vec4f; var<private> z21: vec4f; var<private> z22: vec4f; var<private> z23: vec4f;
+var<private> z24: vec4f; var<private> z25: vec4f; var<private> z26: vec4f; var<private> z27: vec4f;
+var<private> z28: vec4f; var<private> z29: vec4f; var<private> z30: vec4f; var<private> z31: vec4f;
+// Sums of lhs over the depth, for store_row_sum().
+var<private> sum0: vec4f; var<private> sum1: vec4f; var<private> sum2: vec4f; var<private> sum3: vec4f;
+
 @compute @workgroup_size(LANES)
 fn forward(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let row = workgroup.y * 16u;
+  let row = workgroup.y * 32u;
   let n = workgroup.x * 8u * LANES + lane * 4u;
   let n2 = n + 4u * LANES;
-  let own = lane & 7u;
-  var y0 = vec4f(); var y1 = vec4f(); var y2 = vec4f(); var y3 = vec4f();
-  var y4 = vec4f(); var y5 = vec4f(); var y6 = vec4f(); var y7 = vec4f();
-  var y8 = vec4f(); var y9 = vec4f(); var y10 = vec4f(); var y11 = vec4f();
-  var y12 = vec4f(); var y13 = vec4f(); var y14 = vec4f(); var y15 = vec4f();
-  var z0 = vec4f(); var z1 = vec4f(); var z2 = vec4f(); var z3 = vec4f();
-  var z4 = vec4f(); var z5 = vec4f(); var z6 = vec4f(); var z7 = vec4f();
-  var z8 = vec4f(); var z9 = vec4f(); var z10 = vec4f(); var z11 = vec4f();
-  var z12 = vec4f(); var z13 = vec4f(); var z14 = vec4f(); var z15 = vec4f();
-  var sum = vec4f();
-  var sum8 = vec4f();
-  for (var k = 0u; k < params.depth; k += 4u) {
-    let b = rhs_block(n, k);
-    let b2 = rhs_block(n2, k);
-    let a = lhs4(row + own, k);
-    let a8 = lhs4(row + own + 8u, k);
-    if (ROW_SUMS) {
-      sum += a;
-      sum8 += a8;
-    }
-    { let x = subgroupBroadcast(a, 0u); y0 += b * x; z0 += b2 * x; }
-    { let x = subgroupBroadcast(a, 1u); y1 += b * x; z1 += b2 * x; }
-    { let x = subgroupBroadcast(a, 2u); y2 += b * x; z2 += b2 * x; }
-    { let x = subgroupBroadcast(a, 3u); y3 += b * x; z3 += b2 * x; }
-    { let x = subgroupBroadcast(a, 4u); y4 += b * x; z4 += b2 * x; }
-    { let x = subgroupBroadcast(a, 5u); y5 += b * x; z5 += b2 * x; }
-    { let x = subgroupBroadcast(a, 6u); y6 += b * x; z6 += b2 * x; }
-    { let x = subgroupBroadcast(a, 7u); y7 += b * x; z7 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 0u); y8 += b * x; z8 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 1u); y9 += b * x; z9 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 2u); y10 += b * x; z10 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 3u); y11 += b * x; z11 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 4u); y12 += b * x; z12 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 5u); y13 += b * x; z13 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 6u); y14 += b * x; z14 += b2 * x; }
-    { let x = subgroupBroadcast(a8, 7u); y15 += b * x; z15 += b2 * x; }
+  let places = lhs_places(row, lane & 7u);
+  let rhs_n = rhs_start(n);
+  let rhs_n2 = rhs_start(n2);
+  let stride = rhs_stride();
+  let rows = params.rows;
+  let depth = params.depth;
+  for (var k = 0u; k < depth; k += 4u) {
+    step(places, lane, k, rows, rhs_block(rhs_n, k * stride), rhs_block(rhs_n2, k * stride));
   }
   store(row + 0u, n, y0); store(row + 0u, n2, z0);
   store(row + 1u, n, y1); store(row + 1u, n2, z1);
@@ -65,8 +57,21 @@ fn forward(
   store(row + 13u, n, y13); store(row + 13u, n2, z13);
   store(row + 14u, n, y14); store(row + 14u, n2, z14);
   store(row + 15u, n, y15); store(row + 15u, n2, z15);
-  if (ROW_SUMS && workgroup.x == 0u && lane < 8u) {
-    store_row_sum(row + own, dot(sum, vec4f(1.0)));
-    store_row_sum(row + own + 8u, dot(sum8, vec4f(1.0)));
-  }
+  store(row + 16u, n, y16); store(row + 16u, n2, z16);
+  store(row + 17u, n, y17); store(row + 17u, n2, z17);
+  store(row + 18u, n, y18); store(row + 18u, n2, z18);
+  store(row + 19u, n, y19); store(row + 19u, n2, z19);
+  store(row + 20u, n, y20); store(row + 20u, n2, z20);
+  store(row + 21u, n, y21); store(row + 21u, n2, z21);
+  store(row + 22u, n, y22); store(row + 22u, n2, z22);
+  store(row + 23u, n, y23); store(row + 23u, n2, z23);
+  store(row + 24u, n, y24); store(row + 24u, n2, z24);
+  store(row + 25u, n, y25); store(row + 25u, n2, z25);
+  store(row + 26u, n, y26); store(row + 26u, n2, z26);
+  store(row + 27u, n, y27); store(row + 27u, n2, z27);
+  store(row + 28u, n, y28); store(row + 28u, n2, z28);
+  store(row + 29u, n, y29); store(row + 29u, n2, z29);
+  store(row + 30u, n, y30); store(row + 30u, n2, z30);
+  store(row + 31u, n, y31); store(row + 31u, n2, z31);
+  if (ROW_SUMS && workgroup.x == 0u) { store_row_sums(row, lane); }
 }

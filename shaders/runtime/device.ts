@@ -17,10 +17,13 @@ export class DeviceError extends Error {
 export interface DeviceOptions {
   /** `false` pretends that the adapter has no subgroups, which selects the other kernels. */
   subgroups?: boolean;
+  /** `false` loads four floats at once even where two at a time are faster. */
+  wide?: boolean;
 }
 
 /** Feature names that Deno's type definitions do not list. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
+const INT64 = "wgpu-shader-int64" as GPUFeatureName;
 
 /** Storage buffers that one kernel may bind; the attention kernels need more than WebGPU's default of 8. */
 const STORAGE_BUFFERS = 12;
@@ -29,6 +32,8 @@ const STORAGE_BUFFERS = 12;
 export class Device {
   /** Lanes of a subgroup, or 0 where subgroups are absent or their width is not fixed. */
   readonly subgroupSize: number;
+  /** Whether to load two floats as one u64: faster where a CPU plays the GPU and loads lane by lane. */
+  readonly wide: boolean;
   /** Pipelines by kernel and constants. */
   readonly pipelines: Map<string, Promise<Compiled>> = new Map();
   #error: DeviceError | undefined;
@@ -41,6 +46,7 @@ export class Device {
     const usable = options.subgroups !== false && gpu.features.has(SUBGROUPS) &&
       adapter.subgroupMinSize === adapter.subgroupMaxSize;
     this.subgroupSize = usable ? adapter.subgroupMinSize : 0;
+    this.wide = options.wide !== false && adapter.isFallbackAdapter && gpu.features.has(INT64);
     gpu.addEventListener("uncapturederror", (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       this.#error ??= new DeviceError(`Cannot go on: the GPU reported: ${error.message}`);
@@ -83,7 +89,7 @@ export class Device {
       STORAGE_BUFFERS,
       adapter.limits.maxStorageBuffersPerShaderStage,
     );
-    const optional: GPUFeatureName[] = [SUBGROUPS, "timestamp-query"];
+    const optional: GPUFeatureName[] = [SUBGROUPS, "timestamp-query", INT64];
     return new Device(
       await request(adapter, optional, limits),
       adapter.info,
@@ -168,26 +174,30 @@ async function request(
   requiredLimits: Record<string, number>,
 ): Promise<GPUDevice> {
   const label = "nanovlm";
-  for (
-    const requiredFeatures of [
-      optional,
-      optional.slice(1),
-      optional.slice(0, 1),
-      [],
-    ]
-  ) {
+  let wanted = optional;
+  while (true) {
     try {
-      return await adapter.requestDevice({
-        label,
-        requiredFeatures,
-        requiredLimits,
-      });
+      return await adapter.requestDevice({ label, requiredFeatures: wanted, requiredLimits });
     } catch (error) {
-      if (requiredFeatures.length > 0) continue;
-      throw new DeviceError(
-        `Cannot open the GPU "${adapter.info.description}": ${error}`,
-      );
+      if (wanted.length === 0) {
+        throw new DeviceError(`Cannot open the GPU "${adapter.info.description}": ${error}`);
+      }
+      wanted = wanted === optional ? await granted(optional) : [];
     }
   }
-  throw new DeviceError("Cannot open a GPU: every request was refused");
+}
+
+/** The features that the adapter grants one by one; each try takes an adapter of its own, for a device spends it. */
+async function granted(optional: GPUFeatureName[]): Promise<GPUFeatureName[]> {
+  const features: GPUFeatureName[] = [];
+  for (const feature of optional) {
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+    try {
+      (await adapter?.requestDevice({ requiredFeatures: [feature] }))?.destroy();
+      if (adapter) features.push(feature);
+    } catch {
+      // Refused: the kernels do without.
+    }
+  }
+  return features;
 }

@@ -25,7 +25,7 @@ const SHAPES:
     ["tiny head", "dyᵀ·x", [49152, 64, 192]],
     ["decoding head", "x·Wᵀ", [1, 49152, 576]],
   ];
-const RUNS = 9;
+const RUNS = 7;
 
 const device = await Device.open();
 console.log(`${device.description}, Deno ${Deno.version.deno}`);

@@ -52,7 +52,10 @@ export interface OpRun<I> {
   readonly inputs: { readonly [K in keyof I]: TypedArray };
 }
 
-/** The devices to test on: with and without subgroups where the adapter has them; none without an adapter. */
+/**
+ * The devices to test on: with and without subgroups where the adapter has them, and where it loads two floats at once
+ * also with subgroups and loads of four; none without an adapter.
+ */
 export const DEVICES: readonly { readonly family: string; readonly device: Device }[] =
   await openDevices();
 
@@ -60,10 +63,16 @@ async function openDevices(): Promise<{ family: string; device: Device }[]> {
   try {
     const plain = {
       family: "workgroup memory",
-      device: await Device.open({ subgroups: false }),
+      device: await Device.open({ subgroups: false, wide: false }),
     };
     const device = await Device.open();
-    return device.subgroupSize > 0 ? [{ family: "subgroups", device }, plain] : [plain];
+    if (device.subgroupSize === 0) return [plain];
+    const found = [{ family: "subgroups", device }, plain];
+    if (!device.wide) return found;
+    return [...found, {
+      family: "subgroups, four floats a load",
+      device: await Device.open({ wide: false }),
+    }];
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     console.log(`tests of kernels are skipped: ${error.message}`);

@@ -14,8 +14,6 @@ import EPILOGUE_WEIGHT_BIAS from "./epilogue_weight_bias.wgsl" with { type: "tex
 import GELU from "./gelu.wgsl" with { type: "text" };
 import LAYOUT from "./matmul_operands.wgsl" with { type: "text" };
 import SUBGROUP from "./matmul_subgroup.wgsl" with { type: "text" };
-import SUBGROUP_DEPTHS from "./matmul_subgroup_depths.wgsl" with { type: "text" };
-import SUBGROUP_ROWS from "./matmul_subgroup_rows.wgsl" with { type: "text" };
 import TILED from "./matmul_tiled.wgsl" with { type: "text" };
 import { type Format, formatOf, operand, output } from "./operands.ts";
 import { type Kernel, kernel } from "./runtime/kernel.ts";
@@ -70,7 +68,6 @@ export interface MatmulOptions {
 /** What distinguishes kernels. */
 interface Variant {
   readonly family: "subgroup" | "tiled";
-  readonly transposeLhs: boolean;
   readonly lhs: Format;
   readonly rhs: Format;
   readonly y: Format;
@@ -80,9 +77,8 @@ interface Variant {
 const kernels = new Map<string, Kernel>();
 
 function matmulKernel(variant: Variant): Kernel {
-  const { family, transposeLhs, lhs, rhs, y, epilogue } = variant;
-  const layout = transposeLhs ? "rows" : "depths";
-  const name = ["matmul", family, layout, lhs, rhs, y, epilogue].join(".");
+  const { family, lhs, rhs, y, epilogue } = variant;
+  const name = ["matmul", family, lhs, rhs, y, epilogue].join(".");
   let known = kernels.get(name);
   if (!known) {
     known = declare(name, variant);
@@ -91,9 +87,8 @@ function matmulKernel(variant: Variant): Kernel {
   return known;
 }
 
-function declare(name: string, { family, transposeLhs, lhs, rhs, y, epilogue }: Variant): Kernel {
+function declare(name: string, { family, lhs, rhs, y, epilogue }: Variant): Kernel {
   const { reads, writes, own, code }: EpilogueCode = EPILOGUES[epilogue];
-  const step = transposeLhs ? SUBGROUP_ROWS : SUBGROUP_DEPTHS;
   return kernel({
     name,
     code: [
@@ -104,7 +99,7 @@ function declare(name: string, { family, transposeLhs, lhs, rhs, y, epilogue }: 
       ...reads.map((tensor, i) => operand(tensor, 5 + i, y)),
       ...writes.map((tensor, i) => output(tensor, 7 + i, y)),
       ...code,
-      ...(family === "subgroup" ? [step, SUBGROUP] : [TILED]),
+      family === "subgroup" ? SUBGROUP : TILED,
     ],
     entry: "forward",
     params: { rows: "u32", columns: "u32", depth: "u32", residual_rows: "u32" },
@@ -115,6 +110,14 @@ function declare(name: string, { family, transposeLhs, lhs, rhs, y, epilogue }: 
 
 /** Rows and columns of y that a workgroup owns in the family of tiles. */
 const TILE = [64, 64] as const;
+
+const TILED_CONSTANTS = {
+  TILE_ROWS: TILE[0],
+  TILE_COLUMNS: TILE[1],
+  THREADS: TILE[0] * TILE[1] / 64,
+  LHS_BLOCKS: 4 * TILE[0],
+  RHS_BLOCKS: 4 * TILE[1],
+};
 
 /** Records `y = lhs · rhs` with an epilogue. @throws {TypeError} where a length does not fit its tensor. */
 export function matmul(rec: Recorder, options: MatmulOptions): void {
@@ -136,27 +139,16 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
     y: formatOf(device, columns),
   };
   const [tileRows, tileColumns] = family === "subgroup" ? [32, 8 * lanes] : TILE;
-  rec.dispatch(matmulKernel({ family, transposeLhs, ...formats, epilogue }), {
+  rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {
     params: { rows, columns, depth, residual_rows: options.residualRows ?? rows },
     tensors: { lhs, rhs, y, ...options.extra },
     workgroups: [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows)],
     constants: {
+      LHS_TRANSPOSED: transposeLhs,
       RHS_TRANSPOSED: transposeRhs,
       DEPTH_TAIL: depth % 4 !== 0,
       ...(epilogue === "store" ? { ACCUMULATE: options.accumulate ?? false } : {}),
-      ...(family === "subgroup" ? { LANES: lanes } : tiledConstants(transposeLhs)),
+      ...(family === "subgroup" ? { LANES: lanes } : TILED_CONSTANTS),
     },
   });
-}
-
-function tiledConstants(transposeLhs: boolean) {
-  const [rows, columns] = TILE;
-  return {
-    LHS_TRANSPOSED: transposeLhs,
-    TILE_ROWS: rows,
-    TILE_COLUMNS: columns,
-    THREADS: rows * columns / 64,
-    LHS_BLOCKS: 4 * rows,
-    RHS_BLOCKS: 4 * columns,
-  };
 }

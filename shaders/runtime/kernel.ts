@@ -5,6 +5,7 @@
  * access modes are read off the WGSL, so TypeScript and shader cannot drift apart.
  */
 import { type Device, DeviceError } from "./device.ts";
+import { unroll } from "./unroll.ts";
 
 /** A kernel's declaration and its WGSL disagree, or the WGSL does not compile. */
 export class ShaderError extends Error {
@@ -28,7 +29,7 @@ export interface KernelSpec<P extends string, B extends string> {
   readonly params: Readonly<Record<P, ScalarType>>;
   /** Names of the storage bindings that this entry point uses. */
   readonly bindings: readonly B[];
-  /** Names of u32 constants that the source needs as `const` (array lengths), given at dispatch. */
+  /** Names of u32 constants that the source needs as `const` (array lengths, unrolled loops), given at dispatch. */
   readonly constants?: readonly string[];
 }
 
@@ -149,7 +150,7 @@ async function compileNew(
     return await device.scoped(`compile ${kernel.name}`, () => {
       const module = gpu.createShaderModule({
         label: kernel.name,
-        code: prelude.join("") + kernel.code.join("\n"),
+        code: prelude.join("") + unroll(kernel.code.join("\n"), constants),
       });
       const visibility = GPUShaderStage.COMPUTE;
       const entries: GPUBindGroupLayoutEntry[] = [...kernel.layout.values()]

@@ -4,6 +4,7 @@
  * Queries, keys and values stand side by side in one tensor of rows, as a packed projection makes them; for
  * decoding, keys and values come from a cache instead.
  */
+import { activationOf, byActivation } from "./activation.ts";
 import ATTENTION from "./attention.wgsl" with { type: "text" };
 import POSITION from "./position.wgsl" with { type: "text" };
 import PLAIN from "./attention_plain.wgsl" with { type: "text" };
@@ -51,24 +52,24 @@ function kernels(vec4: boolean, subgroup: boolean) {
   const suffix = `${vec4 ? "vec4" : "scalar"}.${subgroup ? "subgroup" : "plain"}`;
   const common = { code, params: PARAMS, constants: ["HEAD_WIDTH", "LANES"] };
   return {
-    forward: kernel({
+    forward: byActivation({
       ...common,
       name: `attention.forward.${suffix}`,
       entry: "forward",
       bindings: ["q", "k", "v", "position", "mask", "y_out", "log_sum_out"],
-    }),
-    backwardQ: kernel({
+    }, kernel),
+    backwardQ: byActivation({
       ...common,
       name: `attention.backward_q.${suffix}`,
       entry: "backward_q",
       bindings: ["q", "k", "v", "y", "dy", "position", "mask", "log_sum", "delta_out", "dq"],
-    }),
-    backwardKv: kernel({
+    }, kernel),
+    backwardKv: byActivation({
       ...common,
       name: `attention.backward_kv.${suffix}`,
       entry: "backward_kv",
       bindings: ["q", "k", "v", "dy", "mask", "log_sum", "delta", "dkv"],
-    }),
+    }, kernel),
   };
 }
 
@@ -78,7 +79,8 @@ const KERNELS = {
 };
 
 /**
- * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D).
+ * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D), of
+ * qkv's element type, which the cache must have too.
  *
  * @throws {TypeError} where shapes do not fit.
  */
@@ -99,6 +101,7 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
         `expected ${heads} query and ${kvHeads} key heads of width ${headWidth}`,
     );
   }
+  const activation = activationOf(qkv);
   const lanes = rec.device.subgroupSize >= 8 ? rec.device.subgroupSize : PLAIN_LANES;
   const { forward, backwardQ, backwardKv } = KERNELS[headWidth % 4 === 0 ? "vec4" : "scalar"][
     rec.device.subgroupSize >= 8 ? "subgroup" : "plain"
@@ -122,9 +125,9 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
     MASKED: options.mask !== undefined,
   };
   const inputs = { q: qkv, k: kv, v: kv, position, mask: options.mask ?? position };
-  const y = rec.tensor("attention", [batch, queries, heads * headWidth]);
+  const y = rec.tensor("attention", [batch, queries, heads * headWidth], qkv.dtype);
   const logSum = rec.tensor("attention log sum", [batch, heads, queries]);
-  rec.dispatch(forward, {
+  rec.dispatch(forward[activation], {
     params,
     constants,
     tensors: { ...inputs, y_out: y, log_sum_out: logSum },
@@ -137,13 +140,13 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
     const delta = rec.tensor("attention delta", logSum.shape);
     const backward = { ...constants, ACCUMULATE: target.accumulate };
     const { position: _, ...kvInputs } = inputs;
-    rec.dispatch(backwardQ, {
+    rec.dispatch(backwardQ[activation], {
       params,
       constants: backward,
       tensors: { ...inputs, y, dy, log_sum: logSum, delta_out: delta, dq: target.tensor },
       workgroups: [Math.ceil(queries / lanes), batch * heads],
     });
-    rec.dispatch(backwardKv, {
+    rec.dispatch(backwardKv[activation], {
       params,
       constants: backward,
       tensors: { ...kvInputs, dy, log_sum: logSum, delta, dkv: target.tensor },

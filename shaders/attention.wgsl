@@ -7,7 +7,8 @@
 // sees no key gives 0.
 //
 // One workgroup owns LANES queries (in backward_kv: keys) of one head, one lane each, with its row of q, k, v and their
-// gradients in registers; the other side passes by eight rows at a time. All accumulators are f32.
+// gradients in registers; the other side passes by eight rows at a time. q, k, v, y and their gradients are in `act`; all
+// arithmetic, log_sum and delta are f32.
 //
 // Backward, with p = exp(s - log_sum), delta = Σ_channels dy·y = Σ_keys p·(dy · v):
 //   ds = p · (dy · v - delta) · scale,  dq = Σ_keys ds · k,  dk = Σ_queries ds · q,  dv = Σ_queries p · dy,
@@ -33,11 +34,11 @@ override ACCUMULATE: bool = false;
 @group(0) @binding(7) var<storage, read> mask: array<u32>;
 @group(0) @binding(8) var<storage, read> log_sum: array<f32>;
 @group(0) @binding(9) var<storage, read> delta: array<f32>;
-@group(0) @binding(10) var<storage, read_write> y_out: array<f32>;
+@group(0) @binding(10) var<storage, read_write> y_out: array<act>;
 @group(0) @binding(11) var<storage, read_write> log_sum_out: array<f32>;
 @group(0) @binding(12) var<storage, read_write> delta_out: array<f32>;
-@group(0) @binding(13) var<storage, read_write> dq: array<f32>;
-@group(0) @binding(14) var<storage, read_write> dkv: array<f32>;
+@group(0) @binding(13) var<storage, read_write> dq: array<act>;
+@group(0) @binding(14) var<storage, read_write> dkv: array<act>;
 
 const LOWEST = -3.0e38;
 const QUADS = (HEAD_WIDTH + 3u) / 4u;
@@ -138,7 +139,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
   let inverse = select(0.0, 1.0 / sum, sum > 0.0);
   log_sum_out[row_index(head, t)] = select(-LOWEST, highest + log(sum), sum > 0.0);
   let y_row = y_start(head, t);
-  for (var c = 0u; c < HEAD_WIDTH; c++) { y_out[y_row + c] = out[c / 4u][c % 4u] * inverse; }
+  for (var c = 0u; c < HEAD_WIDTH; c++) { y_out[y_row + c] = act(out[c / 4u][c % 4u] * inverse); }
 }
 
 @compute @workgroup_size(LANES)
@@ -186,7 +187,7 @@ fn backward_q(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation
   delta_out[row_index(head, t)] = my_delta;
   for (var c = 0u; c < HEAD_WIDTH; c++) {
     let value = dquery[c / 4u][c % 4u] * params.scale;
-    if (ACCUMULATE) { dq[start + c] += value; } else { dq[start + c] = value; }
+    if (ACCUMULATE) { dq[start + c] = act(f32(dq[start + c]) + value); } else { dq[start + c] = act(value); }
   }
 }
 
@@ -251,11 +252,11 @@ fn backward_kv(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocatio
     let dk = dkey[c / 4u][c % 4u] * params.scale;
     let dv = dvalue[c / 4u][c % 4u];
     if (ACCUMULATE) {
-      dkv[start + c] += dk;
-      dkv[v_row + c] += dv;
+      dkv[start + c] = act(f32(dkv[start + c]) + dk);
+      dkv[v_row + c] = act(f32(dkv[v_row + c]) + dv);
     } else {
-      dkv[start + c] = dk;
-      dkv[v_row + c] = dv;
+      dkv[start + c] = act(dk);
+      dkv[v_row + c] = act(dv);
     }
   }
 }

@@ -7,6 +7,7 @@
  * Source: W3C WebGPU, sections 4.4 (GPUDevice) and 22 (errors).
  */
 import type { Compiled } from "./kernel.ts";
+import type { Activation } from "./tensor.ts";
 
 /** The GPU refused, lost or ran out of something. Callers react by saying so and stopping. */
 export class DeviceError extends Error {
@@ -41,6 +42,8 @@ export class Device {
   readonly f16: boolean;
   /** Pipelines by kernel and constants. */
   readonly pipelines: Map<string, Promise<Compiled>> = new Map();
+  /** The faster element type for activations, once it was measured (model/precision.ts). */
+  preferredDtype: Promise<Activation> | undefined;
   #error: DeviceError | undefined;
 
   private constructor(

@@ -6,7 +6,13 @@
  */
 import { openTokenizer, requireCheckpoint, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
-import { type Arguments, type Flags, UsageError, wholeNumber } from "./commands/flags.ts";
+import {
+  type Arguments,
+  DTYPE_FLAG,
+  type Flags,
+  UsageError,
+  wholeNumber,
+} from "./commands/flags.ts";
 import { IGNORED_LABEL, MMStarCollator, type ReadySample, VQACollator } from "./data/collator.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import { matchesMultipleChoice } from "./data/multiple_choice.ts";
@@ -15,6 +21,7 @@ import type { Tokenizer } from "./data/tokenizer.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
+import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { percent, type Score, scoreTable, short } from "./runs/report.ts";
 import { Device } from "./shaders/runtime/device.ts";
@@ -243,6 +250,7 @@ const FLAGS = {
     number: wholeNumber(1),
     help: "questions at a time (default: 32)",
   },
+  "dtype": DTYPE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
@@ -262,7 +270,9 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   requireCheckpoint(dir);
   const samples = await Samples.open(await openDataset(dataset, "validation"), "all");
   const total = Math.min(samples.length, args.number("limit") ?? Infinity);
-  const model = await VisionLanguageModel.fromPretrained(await Device.open(), dir);
+  const device = await Device.open();
+  const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
+  const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
   const name = args.text("tokenizer") ?? tokenizerOf(dir, model.config);
   const tokenizer = await openTokenizer(name, model.config);
   const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };

@@ -10,12 +10,19 @@ import {
   tokenizerOf,
 } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
-import { type Arguments, type Flags, UsageError, wholeNumber } from "./commands/flags.ts";
+import {
+  type Arguments,
+  DTYPE_FLAG,
+  type Flags,
+  UsageError,
+  wholeNumber,
+} from "./commands/flags.ts";
 import { decodeImage } from "./data/image.ts";
 import { ImageProcessor, vqaPrompt } from "./data/processor.ts";
 import { StreamingDecoder, type Tokenizer } from "./data/tokenizer.ts";
 import { Generator, type SampleMode } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
+import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { Device } from "./shaders/runtime/device.ts";
 
@@ -41,6 +48,7 @@ const FLAGS = {
     number: wholeNumber(0, 0xffffffff),
     help: "where the drawing starts (default: 0); the next answers use the next seeds",
   },
+  "dtype": DTYPE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
@@ -68,7 +76,9 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const picture = await decodeImage(await readImage(image), image);
   const given = args.text("checkpoint");
   const dir = given === undefined ? newestCheckpoint() : requireCheckpoint(given);
-  const model = await VisionLanguageModel.fromPretrained(await Device.open(), dir);
+  const device = await Device.open();
+  const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
+  const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
   const name = args.text("tokenizer") ?? tokenizerOf(dir, model.config);
   const tokenizer = await openTokenizer(name, model.config);
   const { vit_img_size: side, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;

@@ -87,6 +87,8 @@ export { applySettings, parseVLMConfig } from "./model/config_file.ts";
 export { type ModelOptions, VisionLanguageModel } from "./model/vision_language_model.ts";
 export { CheckpointError } from "./model/checkpoint.ts";
 export { type Backbone, loadLanguageBackbone, loadVisionBackbone } from "./model/backbones.ts";
+export { chooseDtype, type DtypeChoice, preferredDtype } from "./model/precision.ts";
+export type { Activation } from "./shaders/runtime/tensor.ts";
 export type { HostBatch } from "./model/inputs.ts";
 
 // 3. Training

@@ -17,6 +17,7 @@ import { imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
 import { getLr } from "./model/schedule.ts";
 import { Trainer } from "./model/training_step.ts";
+import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
@@ -136,7 +137,8 @@ async function prepare({ config: { vlm: asked, train }, checkpoint, out }: Train
     await copyTokenizer(tokenizerName, out);
     const device = await Device.open();
     const { seed, initialization } = train;
-    const options = { training: true, seed, initialization, backbones };
+    const dtype = await chooseDtype(device, train.dtype);
+    const options = { training: true, dtype, seed, initialization, backbones };
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store));
@@ -179,7 +181,9 @@ function describe({ config: { vlm, train }, steps, device, data, model }: Run): 
   const { samples, batchesPerEpoch } = data.loader;
   const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
   return [
-    `Device      ${device.description}`,
+    `Device      ${device.description}, ${
+      model.dtype === "f16" ? "mixed precision (f16)" : "float32"
+    }`,
     `Parameters  ${model.store.count.toLocaleString("en")}: ` +
     `${parts[0]} vision encoder, ${parts[1]} projector, ${parts[2]} language model`,
     `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}`,

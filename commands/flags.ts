@@ -37,6 +37,13 @@ export interface Flag {
 /** Flags by name, without dashes. */
 export type Flags = Readonly<Record<string, Flag>>;
 
+/** Which precision to compute in; the same in all commands. */
+export const DTYPE_FLAG = {
+  value: "NAME",
+  choices: ["auto", "f16", "f32"],
+  help: "f32, f16 (mixed precision), or auto, the default: f16 where the GPU has it and is faster",
+} as const satisfies Flag;
+
 /** A whole number of at least `least`. */
 export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): NumberRule {
   return { whole: true, least, most };
@@ -63,6 +70,11 @@ export class Arguments<F extends Flags> {
   /** A flag's value, if it was given. */
   text(name: keyof F & string): string | undefined {
     return this.#values.get(name)?.[0];
+  }
+
+  /** A flag's value as one of its `choices`, if it was given. */
+  choice<T extends string>(name: keyof F & string, choices: readonly T[]): T | undefined {
+    return choices.find((choice) => choice === this.text(name));
   }
 
   /** All values of a flag that may be given several times. */

@@ -10,7 +10,7 @@ import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.
 import { applySettings, parseVLMConfig } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
-import { type Arguments, type Flags, UsageError, wholeNumber } from "./flags.ts";
+import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
 
 type PresetName = keyof typeof presets;
 const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
@@ -67,6 +67,7 @@ export const TRAIN_FLAGS = {
     number: wholeNumber(0, 0xffffffff),
     help: "where random numbers start; the same seed gives the same losses",
   },
+  "dtype": DTYPE_FLAG,
   "config": { value: "FILE", help: "JSON file with keys of the model or of the training" },
   "set": {
     value: "key=value",
@@ -98,6 +99,7 @@ const KEYS = {
   "lr-backbones": "lr_backbones",
   "eval-every": "eval_interval",
   "seed": "seed",
+  "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
 
 /**

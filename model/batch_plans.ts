@@ -42,7 +42,7 @@ export class BatchPlans<T> {
     const { device, config } = this.model;
     const make = () => new BatchInputs(device, config, shape);
     const inputs = await device.scoped("make a batch's inputs", make);
-    const options = { ...this.options, pool: this.#pool };
+    const options = { ...this.options, activation: this.model.dtype, pool: this.#pool };
     const plan = await Plan.record(device, (rec) => this.build(rec, inputs), options);
     return { inputs, plan };
   }

@@ -114,6 +114,8 @@ export interface TrainConfig {
   readonly max_training_steps: number | null;
   /** Ours: steps between two evaluations. */
   readonly eval_interval: number;
+  /** Ours: float32, mixed precision, or what is faster on the device. */
+  readonly dtype: "auto" | "f16" | "f32";
 }
 
 /** Both configurations of a training run. */
@@ -192,6 +194,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
   eval_interval: integer(250),
+  dtype: choice("auto", ["auto", "f16", "f32"]),
 };
 
 const NANOVLM: Config = {

@@ -158,20 +158,17 @@ export class Generator {
     const u32 = (label: string, dims: number[]) => persistent(device, label, dims, "u32");
     const state = await device.scoped("make the memory for an answer", () => ({
       inputs: new BatchInputs(device, config, { size, length, labels: 1 }),
-      cache: new KVCache(device, config, size, capacity),
+      cache: new KVCache(this.model, size, capacity),
       lastRows: u32("last rows", [size]),
       next: u32("next tokens", [size]),
       history: u32("new tokens", [capacity, size]),
       filled: u32("new tokens count", [1]),
       seed: u32("seed", [1]),
     }));
-    const pool = this.#pool;
-    const prefill = await Plan.record(device, (rec) => this.#prefill(rec, state, shape.mode), {
-      pool,
-    });
-    const decode = await Plan.record(device, (rec) => this.#decode(rec, state, shape.mode), {
-      pool,
-    });
+    const options = { activation: this.model.dtype, pool: this.#pool };
+    const record = (build: (rec: Recorder) => void) => Plan.record(device, build, options);
+    const prefill = await record((rec) => this.#prefill(rec, state, shape.mode));
+    const decode = await record((rec) => this.#decode(rec, state, shape.mode));
     return { ...state, prefill, decode };
   }
 
@@ -212,7 +209,7 @@ export class Generator {
     mode: SampleMode,
   ): void {
     const { next, history, filled, seed } = state;
-    const weight = rec.use(this.model.decoder.head);
+    const weight = rec.weight(this.model.decoder.head);
     const [rows, columns, depth] = [x.dim(0), weight.dim(0), weight.dim(1)];
     const logits = rec.tensor("logits", [rows, columns]);
     matmul(rec, { lhs: x, rhs: weight, y: logits, rows, columns, depth, transposeRhs: true });

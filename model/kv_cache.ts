@@ -3,13 +3,12 @@
  *
  * Source: nanoVLM's decoding with a cache (generate() after v0.1), which gives the same tokens as v0.1's without.
  */
-import type { Device } from "../shaders/runtime/device.ts";
 import { bufferOf, persistent, type Tensor } from "../shaders/runtime/tensor.ts";
-import type { VLMConfig } from "./config.ts";
+import type { VisionLanguageModel } from "./vision_language_model.ts";
 
 /** Keys and values of a batch of sequences. */
 export class KVCache {
-  /** One a block: (B, S, 2·K·D), keys then values. */
+  /** One a block: (B, S, 2·K·D), keys then values, of the model's activation type. */
   readonly blocks: readonly Tensor[];
   /** u32 (B, S): 0 hides a key. */
   readonly mask: Tensor;
@@ -18,8 +17,7 @@ export class KVCache {
 
   /** @throws {DeviceError} where the device cannot hold it. */
   constructor(
-    readonly device: Device,
-    config: VLMConfig,
+    { device, config, dtype }: VisionLanguageModel,
     readonly batch: number,
     /** Positions S. */
     readonly capacity: number,
@@ -27,7 +25,7 @@ export class KVCache {
     const width = 2 * config.lm_n_kv_heads * config.lm_hidden_dim / config.lm_n_heads;
     this.blocks = Array.from(
       { length: config.lm_n_blocks },
-      (_, i) => persistent(device, `kv cache ${i}`, [batch, capacity, width]),
+      (_, i) => persistent(device, `kv cache ${i}`, [batch, capacity, width], dtype),
     );
     this.mask = persistent(device, "cache mask", [batch, capacity], "u32");
     this.position = persistent(device, "cache position", [batch], "u32");

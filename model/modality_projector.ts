@@ -18,10 +18,10 @@ export class ModalityProjector {
     this.#weight = store.parameter("MP.proj.weight");
   }
 
-  /** x (B, P, C vision) -> (B, P/f², C language). */
+  /** x (B, P, C vision) -> (B, P/f², C language), f32 as it joins the residual stream. */
   forward(rec: Recorder, x: Tensor): Tensor {
     const shuffled = pixelShuffle(rec, x, this.config.mp_pixel_shuffle_factor);
     rec.tap("MP.pixel_shuffle", shuffled); // (B, P/f², C·f²)
-    return rec.tap("MP", linear(rec, shuffled, { weight: this.#weight }));
+    return rec.tap("MP", linear(rec, shuffled, { weight: this.#weight, output: "f32" }));
   }
 }

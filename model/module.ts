@@ -7,7 +7,9 @@
  */
 import type { Device } from "../shaders/runtime/device.ts";
 import {
+  type Activation,
   bufferOf,
+  elementBytes,
   elements,
   type Parameter,
   persistent,
@@ -24,10 +26,20 @@ export interface ParameterGroup {
   readonly value: Tensor;
   /** Of the same layout; absent where nothing trains. */
   readonly gradient: Tensor | undefined;
+  /** The values rounded to f16, of the same layout; absent in float32. */
+  readonly half: Tensor | undefined;
 }
 
-/** Elements between which parameters begin: 256 bytes, the widest alignment that WebGPU allows a device. */
-const ALIGNMENT = 64;
+/** What a store holds besides the values. */
+export interface StoreOptions {
+  /** Whether to make gradients. */
+  readonly training: boolean;
+  /** "f16": whether to keep f16 copies of the values. */
+  readonly dtype: Activation;
+}
+
+/** Bytes between which parameters begin, copies too: the widest alignment that WebGPU allows a device. */
+const ALIGNMENT_BYTES = 256;
 /** Parameters that begin right behind the one before. */
 const STACKED = /\.(k_proj|v_proj|up_proj)\.weight$/;
 
@@ -43,14 +55,14 @@ export class ParameterStore {
   readonly #places: Map<string, Place> = new Map();
 
   /**
-   * Makes room for `shapes`, all zero; with gradients if `training`.
+   * Makes room for `shapes`, all zero.
    *
    * @throws {DeviceError} where the device cannot hold them.
    */
   constructor(
     readonly device: Device,
     readonly shapes: readonly ParameterShape[],
-    readonly training: boolean,
+    readonly options: StoreOptions,
   ) {
     const projector = shapes.filter(({ name }) => name.startsWith("MP."));
     const backbones = shapes.filter(({ name }) => !name.startsWith("MP."));
@@ -58,22 +70,30 @@ export class ParameterStore {
   }
 
   #group(name: ParameterGroup["name"], shapes: readonly ParameterShape[]): ParameterGroup {
+    const { training, dtype } = this.options;
+    const alignment = ALIGNMENT_BYTES / elementBytes(dtype);
     let end = 0;
     const firsts = shapes.map(({ name, shape }) => {
-      const first = STACKED.test(name) ? end : Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+      const first = STACKED.test(name) ? end : Math.ceil(end / alignment) * alignment;
       end = first + elements(shape);
       return first;
     });
-    const length = [Math.max(1, Math.ceil(end / ALIGNMENT)) * ALIGNMENT];
+    const length = [Math.max(1, Math.ceil(end / alignment)) * alignment];
     const group: ParameterGroup = {
       name,
       value: persistent(this.device, `${name} values`, length),
-      gradient: this.training ? persistent(this.device, `${name} gradients`, length) : undefined,
+      gradient: training ? persistent(this.device, `${name} gradients`, length) : undefined,
+      half: dtype === "f16" ? persistent(this.device, `${name} f16`, length, "f16") : undefined,
     };
     shapes.forEach(({ name, shape }, i) => {
       this.#places.set(name, { group, first: firsts[i] ?? 0, shape });
     });
     return group;
+  }
+
+  /** Whether there are gradients. */
+  get training(): boolean {
+    return this.options.training;
   }
 
   /** Number of trainable values. */
@@ -109,6 +129,7 @@ export class ParameterStore {
     return {
       value: cut(group.value, names[0]),
       gradient: group.gradient && cut(group.gradient, `d${names[0]}`),
+      half: group.half && cut(group.half, `${names[0]} f16`),
     };
   }
 
@@ -118,11 +139,8 @@ export class ParameterStore {
     if (data.length !== elements(shape)) {
       throw new TypeError(`Cannot set ${name}: ${data.length} values, expected [${shape}]`);
     }
-    this.device.gpu.queue.writeBuffer(
-      bufferOf(group.value),
-      first * Float32Array.BYTES_PER_ELEMENT,
-      new Float32Array(data),
-    );
+    slice(group.value, first, shape).upload(this.device, new Float32Array(data));
+    if (group.half) slice(group.half, first, shape).upload(this.device, new Float16Array(data));
   }
 
   /** Reads one parameter. @throws {DeviceError} */
@@ -148,9 +166,8 @@ export class ParameterStore {
 
   /** Frees the buffers. */
   destroy(): void {
-    for (const { value, gradient } of this.groups) {
-      bufferOf(value).destroy();
-      if (gradient) bufferOf(gradient).destroy();
+    for (const { value, gradient, half } of this.groups) {
+      for (const flat of [value, gradient, half]) if (flat) bufferOf(flat).destroy();
     }
   }
 }

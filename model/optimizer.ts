@@ -4,11 +4,12 @@
  *
  * Source: torch.optim.AdamW with nanoVLM's settings (train.py at v0.1).
  */
-import { adamw, adamwHyper } from "../shaders/adamw.ts";
+import { adamw, adamwHyper, adamwMixed } from "../shaders/adamw.ts";
 import { gradientNorm } from "../shaders/gradient_norm.ts";
 import type { Device } from "../shaders/runtime/device.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
 import { bufferOf, persistent, slice, type Tensor } from "../shaders/runtime/tensor.ts";
+import { LossScaler } from "./loss_scaler.ts";
 import type { ParameterGroup, ParameterStore } from "./module.ts";
 
 /** PyTorch's defaults, which nanoVLM keeps. */
@@ -28,6 +29,8 @@ interface GroupState {
 export class AdamW {
   readonly #device: Device;
   readonly #states: readonly GroupState[];
+  /** Decides in mixed precision whether a step is applied; absent in float32. */
+  readonly scaler: LossScaler | undefined;
 
   /** @throws {DeviceError} where the device cannot hold the moments. */
   constructor(store: ParameterStore) {
@@ -38,6 +41,7 @@ export class AdamW {
       v: persistent(store.device, `${group.name} second moment`, group.value.shape),
       hyper: persistent(store.device, `${group.name} hyperparameters`, [8]),
     }));
+    this.scaler = store.options.dtype === "f16" ? new LossScaler(store.device, ADAMW) : undefined;
   }
 
   /** Records setting all gradients to zero. */
@@ -45,31 +49,33 @@ export class AdamW {
     for (const { group } of this.#states) if (group.gradient) rec.clear(group.gradient);
   }
 
-  /** Records the gradients' norm, [1], over all groups. */
-  gradientNorm(rec: Recorder): Tensor {
+  /** Records the update and gives the norm of all gradients, [1]. */
+  record(rec: Recorder): Tensor {
     const gradients = this.#states.flatMap(({ group }) =>
       group.gradient ? bindable(this.#device, group.gradient) : []
     );
-    return gradientNorm(rec, gradients).norm;
+    const { norm } = gradientNorm(rec, gradients);
+    const decided = this.scaler?.decide(rec, norm);
+    for (const state of this.#states) this.#update(rec, state, decided?.decision);
+    return decided?.norm ?? norm;
   }
 
-  /** Records the update. */
-  record(rec: Recorder): void {
-    for (const { group, m, v, hyper } of this.#states) {
-      if (!group.gradient) {
-        throw new TypeError("Cannot optimize a model that was not made for training");
-      }
-      const [values, gradients, ms, vs] = [group.value, group.gradient, m, v].map((flat) =>
-        bindable(this.#device, flat)
-      );
-      values?.forEach((value, i) => {
-        const [gradient, mPart, vPart] = [gradients?.[i], ms?.[i], vs?.[i]];
-        if (gradient && mPart && vPart) adamw(rec, { value, gradient, m: mPart, v: vPart, hyper });
-      });
+  /** Records the update of a group: in mixed precision as decided, and of the f16 copies too. */
+  #update(rec: Recorder, { group, m, v, hyper }: GroupState, decision?: Tensor): void {
+    if (!group.gradient) {
+      throw new TypeError("Cannot optimize a model that was not made for training");
     }
+    const flats = [group.value, group.gradient, m, v, group.half];
+    const [values, ...others] = flats.map((flat) => flat ? bindable(this.#device, flat) : []);
+    values?.forEach((value, i) => {
+      const [gradient, m, v, half] = others.map((parts) => parts[i]);
+      if (!gradient || !m || !v) return;
+      if (half && decision) adamwMixed(rec, { value, gradient, m, v, hyper, half, decision });
+      else adamw(rec, { value, gradient, m, v, hyper });
+    });
   }
 
-  /** Sets step (from 1) and learning rates for the next run of the recorded update. */
+  /** Sets step (from 1; mixed precision counts on the GPU) and learning rates for the next run of the recorded update. */
   setStep(step: number, rates: LearningRates): void {
     for (const { group, hyper } of this.#states) {
       hyper.upload(this.#device, adamwHyper({ ...ADAMW, step, learningRate: rates[group.name] }));
@@ -81,12 +87,13 @@ export class AdamW {
     for (const { m, v, hyper } of this.#states) {
       for (const tensor of [m, v, hyper]) bufferOf(tensor).destroy();
     }
+    this.scaler?.destroy();
   }
 }
 
-/** A flat tensor in parts that a binding can hold. */
+/** A flat tensor in parts that a binding can hold in f32; parts of f16 tensors hold the same elements. */
 function bindable(device: Device, flat: Tensor): Tensor[] {
-  const step = Math.floor(device.limits.maxStorageBufferBindingSize / 4 / 64) * 64;
+  const step = Math.floor(device.limits.maxStorageBufferBindingSize / 4 / 128) * 128;
   const parts: Tensor[] = [];
   for (let first = 0; first < flat.length; first += step) {
     parts.push(slice(flat, first, [Math.min(step, flat.length - first)]));

@@ -18,6 +18,10 @@ export interface StepResult {
   readonly loss: number;
   /** L2 norm of all gradients. */
   readonly gradientNorm: number;
+  /** The loss scale after the step, in mixed precision. */
+  readonly lossScale?: number;
+  /** Steps skipped so far, this one included, since their gradients overflowed in mixed precision. */
+  readonly skipped?: number;
 }
 
 /** What a recorded step leaves on the GPU. */
@@ -28,6 +32,8 @@ interface StepTensors {
 
 /** Steps whose results may wait on the GPU. */
 const LOG_STEPS = 256;
+/** Numbers that a step leaves in the log: loss, norm, loss scale, skipped steps. */
+const LOG_WIDTH = 4;
 
 /** Runs training steps. */
 export class Trainer {
@@ -40,7 +46,7 @@ export class Trainer {
     this.#plans = new BatchPlans(model, (rec, inputs) => this.#record(rec, inputs), {
       training: true,
     });
-    this.#log = persistent(model.device, "training log", [LOG_STEPS, 2]);
+    this.#log = persistent(model.device, "training log", [LOG_STEPS, LOG_WIDTH]);
   }
 
   /** Kernel launches of a step for batches like this one. @throws {DeviceError} {ShaderError} */
@@ -68,12 +74,21 @@ export class Trainer {
     inputs.upload(batch);
     this.optimizer.setStep(++this.#step, rates);
     plan.run();
+    this.#note(plan.result);
+  }
+
+  /** Copies what the step leaves to its row of the log. */
+  #note({ loss, norm }: StepTensors): void {
     const { gpu } = this.model.device;
     const encoder = gpu.createCommandEncoder({ label: "training log" });
-    [plan.result.loss, plan.result.norm].forEach((value, i) => {
-      const offset = (this.#pending * 2 + i) * Float32Array.BYTES_PER_ELEMENT;
-      encoder.copyBufferToBuffer(bufferOf(value), 0, bufferOf(this.#log), offset, 4);
-    });
+    let offset = this.#pending * LOG_WIDTH * Float32Array.BYTES_PER_ELEMENT;
+    const note = (value: Tensor, bytes: number) => {
+      encoder.copyBufferToBuffer(bufferOf(value), 0, bufferOf(this.#log), offset, bytes);
+      offset += bytes;
+    };
+    note(loss, 4);
+    note(norm, 4);
+    if (this.optimizer.scaler) note(this.optimizer.scaler.state, 8);
     gpu.queue.submit([encoder.finish()]);
     this.#pending++;
   }
@@ -81,10 +96,11 @@ export class Trainer {
   /** Waits for the steps taken since the last call and gives their results. @throws {DeviceError} */
   async results(): Promise<StepResult[]> {
     const [data] = await readAll(this.model.device, [this.#log]);
-    const results = Array.from({ length: this.#pending }, (_, i) => ({
-      loss: data?.[2 * i] ?? NaN,
-      gradientNorm: data?.[2 * i + 1] ?? NaN,
-    }));
+    const results = Array.from({ length: this.#pending }, (_, i) => {
+      const row = data?.subarray(i * LOG_WIDTH, (i + 1) * LOG_WIDTH) ?? [];
+      const [loss = NaN, gradientNorm = NaN, lossScale = NaN, skipped = NaN] = row;
+      return { loss, gradientNorm, ...(this.optimizer.scaler ? { lossScale, skipped } : {}) };
+    });
     this.#pending = 0;
     return results;
   }
@@ -102,10 +118,9 @@ export class Trainer {
   #record(rec: Recorder, inputs: BatchInputs): StepTensors {
     const { model, optimizer } = this;
     optimizer.zeroGradients(rec);
-    const { loss } = model.loss(rec, inputs);
+    const { loss } = model.loss(rec, inputs, optimizer.scaler?.state);
     rec.backprop(loss, rec.constant("dloss", [1], "f32", Float32Array.of(1)));
-    const norm = optimizer.gradientNorm(rec);
-    optimizer.record(rec);
+    const norm = optimizer.record(rec);
     return { loss: rec.keep(loss), norm: rec.keep(norm) };
   }
 

@@ -6,9 +6,9 @@
  */
 import { embedding } from "../shaders/embedding.ts";
 import { linearCrossEntropy, type Loss } from "../shaders/linear_cross_entropy.ts";
-import type { Device } from "../shaders/runtime/device.ts";
+import { type Device, DeviceError } from "../shaders/runtime/device.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
-import type { Tensor } from "../shaders/runtime/tensor.ts";
+import type { Activation, Tensor } from "../shaders/runtime/tensor.ts";
 import { scatterRows } from "../shaders/scatter_rows.ts";
 import type { Backbone } from "./backbones.ts";
 import { expectedParameters, openCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -24,6 +24,8 @@ import { ViT } from "./vision_transformer.ts";
 export interface ModelOptions {
   /** Whether to make gradients; false by default. */
   readonly training?: boolean;
+  /** "f16" for mixed precision, where the device has it; "f32" by default. */
+  readonly dtype?: Activation;
 }
 
 /** A model on a device. */
@@ -35,13 +37,22 @@ export class VisionLanguageModel {
   /** Those of the file that the weights came from, for the file that they go to. */
   #frequencies: Float32Array | undefined;
 
-  /** All parameters zero; see the static functions. @throws {DeviceError} where the device cannot hold it. */
+  /**
+   * All parameters zero; see the static functions.
+   *
+   * @throws {DeviceError} where the device cannot hold it, or is asked for f16 and has none.
+   */
   constructor(
     readonly device: Device,
     readonly config: VLMConfig,
-    { training = false }: ModelOptions = {},
+    { training = false, dtype = "f32" }: ModelOptions = {},
   ) {
-    this.store = new ParameterStore(device, expectedParameters(config), training);
+    if (dtype === "f16" && !device.f16) {
+      throw new DeviceError(
+        `Cannot make a model in f16: ${device.description} has no shader-f16, expected a GPU that has; use --dtype f32`,
+      );
+    }
+    this.store = new ParameterStore(device, expectedParameters(config), { training, dtype });
     this.vision_encoder = new ViT(this.store, config);
     this.MP = new ModalityProjector(this.store, config);
     this.decoder = new LanguageModel(this.store, config);
@@ -95,6 +106,11 @@ export class VisionLanguageModel {
     return model;
   }
 
+  /** What products and saved activations are kept in; recorders of this model take it. */
+  get dtype(): Activation {
+    return this.store.options.dtype;
+  }
+
   static #make(device: Device, config: VLMConfig, options: ModelOptions) {
     const what =
       `make a model of ${config.lm_hidden_dim} x ${config.lm_n_blocks} on ${device.description}`;
@@ -131,11 +147,11 @@ export class VisionLanguageModel {
     return rec.tap("inputs_embeds", scatterRows(rec, text, flat, inputs.imageRows));
   }
 
-  /** Records the mean loss over the labels of a batch, and each token's. */
-  loss(rec: Recorder, inputs: BatchInputs): Loss {
+  /** Records the mean loss over the labels of a batch, and each token's; `lossScale` multiplies the gradients. */
+  loss(rec: Recorder, inputs: BatchInputs, lossScale?: Tensor): Loss {
     const { labelRows: rows, labels, count } = inputs;
     const hidden = this.forward(rec, inputs);
-    return linearCrossEntropy(rec, hidden, this.decoder.head, { rows, labels, count });
+    return linearCrossEntropy(rec, hidden, this.decoder.head, { rows, labels, count, lossScale });
   }
 
   /** Frees the model's memory. */

@@ -46,6 +46,7 @@ export class StepLog {
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
+  #skippedSteps = 0;
 
   constructor(
     readonly display: Display,
@@ -92,7 +93,7 @@ export class StepLog {
    *
    * @param results one for each of them
    * @param data where the steps' batches came from
-   * @throws {RangeError} where a loss is no number any more
+   * @throws {RangeError} where a loss is no number any more, or f16 cannot hold the gradients
    */
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
@@ -104,11 +105,13 @@ export class StepLog {
     };
     this.#secondsPerStep = seconds / this.#taken.length;
     this.#taken.forEach((step, i) => {
-      const { loss = NaN, gradientNorm = NaN } = results[i] ?? {};
-      requireFinite(step.step, loss, gradientNorm);
+      const result = results[i] ?? { loss: NaN, gradientNorm: NaN };
+      this.#requireSound(step.step, result);
+      const { loss, gradientNorm: gradient_norm, lossScale: loss_scale, skipped } = result;
       const { projector: lr_mp, backbones: lr_backbones } = step.rates;
-      const metric = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm: gradientNorm };
-      this.metrics.write({ ...metric, ...speed });
+      const metric = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm };
+      const scaling = loss_scale === undefined ? {} : { loss_scale, skipped_steps: skipped };
+      this.metrics.write({ ...metric, ...scaling, ...speed });
       this.display.update(this.#line({ ...metric, ...speed }));
     });
     this.#taken = [];
@@ -118,6 +121,26 @@ export class StepLog {
     }
     this.#skipped = data.skipped.length;
     this.resume(data);
+  }
+
+  /** @throws {RangeError} where a step shows that training goes nowhere; a skipped step's norm alone does not. */
+  #requireSound(
+    step: number,
+    { loss, gradientNorm, lossScale = 1, skipped = 0 }: StepResult,
+  ): void {
+    const isSkipped = skipped > this.#skippedSteps;
+    this.#skippedSteps = skipped;
+    if (lossScale < 1) {
+      throw new RangeError(
+        `Cannot go on training: gradients overflow f16 at step ${step} even with a loss scale of ${lossScale}, expected ` +
+          `one of at least 1; use --dtype f32, or lower the learning rates with --lr-mp and --lr-backbones`,
+      );
+    }
+    if (Number.isFinite(loss) && (isSkipped || Number.isFinite(gradientNorm))) return;
+    throw new RangeError(
+      `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${gradientNorm}, expected ` +
+        `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
+    );
   }
 
   /** Starts the clock of the next steps: what passed since the last ones was something else. */
@@ -148,12 +171,4 @@ export class StepLog {
       `${clock(this.seconds / step * (this.steps - step))} left`,
     ].join(" ");
   }
-}
-
-function requireFinite(step: number, loss: number, norm: number): void {
-  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
-  throw new RangeError(
-    `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${norm}, expected ` +
-      `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
-  );
 }

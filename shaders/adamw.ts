@@ -3,6 +3,8 @@
  *
  * Source: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW computes it.
  */
+import ACT_F16 from "./act_f16.wgsl" with { type: "text" };
+import ADAMW_MIXED_WGSL from "./adamw_mixed.wgsl" with { type: "text" };
 import ADAMW_WGSL from "./adamw.wgsl" with { type: "text" };
 import ELEMENT_SCALAR from "./element_scalar.wgsl" with { type: "text" };
 import ELEMENT_VEC4 from "./element_vec4.wgsl" with { type: "text" };
@@ -34,6 +36,14 @@ function kernels(name: string, element: string) {
 
 const SCALAR = kernels("scalar", ELEMENT_SCALAR);
 const VEC4 = kernels("vec4", ELEMENT_VEC4);
+
+const MIXED = kernel({
+  name: "adamw.forward_mixed",
+  code: [ACT_F16, ELEMENT_VEC4, ADAMW_WGSL, ADAMW_MIXED_WGSL, INDEX_WGSL],
+  entry: "forward_mixed",
+  params: { length: "u32" },
+  bindings: ["gradient", "hyper", "value", "m", "v", "decision", "half"],
+});
 
 /** Hyperparameters of one step; `step` counts from 1. */
 export interface AdamwHyper {
@@ -95,4 +105,32 @@ export function adamw(rec: Recorder, tensors: AdamwTensors): void {
   const bound = { gradient, hyper, value, m, v };
   if (scale) rec.dispatch(forwardScaled, { params, tensors: { ...bound, scale }, workgroups });
   else rec.dispatch(forward, { params, tensors: bound, workgroups });
+}
+
+/** What adamwMixed() reads and writes, beside what adamw() does. */
+export interface AdamwMixedTensors extends Omit<AdamwTensors, "scale"> {
+  /** f16 (n), written: the new value, rounded. */
+  readonly half: Tensor;
+  /** [3], from lossScale(); in place of hyper's step. */
+  readonly decision: Tensor;
+}
+
+/**
+ * Records one step in mixed precision, which the GPU may skip.
+ *
+ * @throws {TypeError} where the lengths differ, or are no multiple of four.
+ */
+export function adamwMixed(rec: Recorder, tensors: AdamwMixedTensors): void {
+  const { value, gradient, m, v, half } = tensors;
+  const { length } = value;
+  if ([gradient, m, v, half].some((tensor) => tensor.length !== length) || length % 4 !== 0) {
+    throw new TypeError(
+      `Cannot update ${value} and ${half} by ${gradient}, ${m} and ${v}: expected ${length} elements each, in fours`,
+    );
+  }
+  rec.dispatch(MIXED, {
+    params: { length: length / 4 },
+    tensors: { ...tensors },
+    workgroups: grid(length / 4, 64),
+  });
 }

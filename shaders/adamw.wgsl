@@ -13,14 +13,15 @@ struct Params { length: u32 }
 @group(0) @binding(5) var<storage, read_write> m: array<Element>;
 @group(0) @binding(6) var<storage, read_write> v: array<Element>;
 
-fn update(i: u32, g: Element) {
+// The corrections are 1 - beta1^t and 1 - beta2^t.
+fn update(i: u32, g: Element, correction1: f32, correction2: f32) {
   let rate = hyper[0];
   let mean = hyper[1] * m[i] + (1.0 - hyper[1]) * g;
   let square = hyper[2] * v[i] + hyper[7] * g * g;
-  let denominator = sqrt(square) / sqrt(hyper[6]) + hyper[3];
+  let denominator = sqrt(square) / sqrt(correction2) + hyper[3];
   m[i] = mean;
   v[i] = square;
-  value[i] = value[i] * (1.0 - rate * hyper[4]) - rate / hyper[5] * mean / denominator;
+  value[i] = value[i] * (1.0 - rate * hyper[4]) - rate / correction1 * mean / denominator;
 }
 
 @compute @workgroup_size(64)
@@ -30,7 +31,7 @@ fn forward(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { update(i, gradient[i]); }
+  if (i < params.length) { update(i, gradient[i], hyper[5], hyper[6]); }
 }
 
 @compute @workgroup_size(64)
@@ -40,5 +41,5 @@ fn forward_scaled(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { update(i, gradient[i] * scale[0]); }
+  if (i < params.length) { update(i, gradient[i] * scale[0], hyper[5], hyper[6]); }
 }

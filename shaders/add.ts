@@ -1,23 +1,24 @@
 /**
  * y += x: how a second gradient joins the first where no kernel could add it by itself.
  */
+import { activationOf, byActivation } from "./activation.ts";
 import ADD_WGSL from "./add.wgsl" with { type: "text" };
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-const FORWARD = kernel({
+const FORWARD = byActivation({
   name: "add.forward",
   code: [ADD_WGSL, INDEX_WGSL],
   entry: "forward",
   params: { length: "u32" },
   bindings: ["x", "y"],
-});
+}, kernel);
 
-/** Records `y += x`. */
+/** Records `y += x`, of one element type. */
 export function addInto(rec: Recorder, y: Tensor, x: Tensor): void {
-  rec.dispatch(FORWARD, {
+  rec.dispatch(FORWARD[activationOf(x)], {
     params: { length: x.length },
     tensors: { x, y },
     workgroups: grid(x.length, 64),

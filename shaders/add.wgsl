@@ -1,8 +1,8 @@
-// y += x, elementwise, over flat buffers of `length` f32. One thread owns one element.
+// y += x, elementwise, over flat buffers of `length` of `act`. One thread owns one element.
 struct Params { length: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<act>;
+@group(0) @binding(2) var<storage, read_write> y: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -11,5 +11,5 @@ fn forward(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { y[i] += x[i]; }
+  if (i < params.length) { y[i] = act(f32(y[i]) + f32(x[i])); }
 }

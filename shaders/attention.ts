@@ -4,6 +4,7 @@
  * Queries, keys and values stand side by side in one tensor of rows, as a packed projection makes them; for
  * decoding, keys and values come from a cache instead.
  */
+import { activationOf } from "./activation.ts";
 import ATTENTION from "./attention.wgsl" with { type: "text" };
 import BACKWARD from "./attention_backward.wgsl" with { type: "text" };
 import POSITION from "./position.wgsl" with { type: "text" };
@@ -107,7 +108,8 @@ function kernels(family: "subgroup" | "plain", format: Format): ReturnType<typeo
 }
 
 /**
- * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D).
+ * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D), of
+ * qkv's element type, which the cache must have too.
  *
  * @throws {TypeError} where shapes do not fit.
  */
@@ -132,7 +134,10 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
   const family = device.subgroupSize >= 8 ? "subgroup" : "plain";
   const lanes = family === "subgroup" ? device.subgroupSize : PLAIN_LANES;
   const rows = family === "subgroup" && queries > lanes ? rowsOf(lanes, headWidth) : 1;
-  const { forward, backwardQ, backwardKv } = kernels(family, formatOf(device, headWidth));
+  const { forward, backwardQ, backwardKv } = kernels(
+    family,
+    formatOf(device, headWidth, activationOf(qkv)),
+  );
   const params = {
     queries,
     keys: kv.dim(1),
@@ -154,7 +159,7 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
     MASKED: options.mask !== undefined,
   };
   const inputs = { q: qkv, k: kv, v: kv, position, mask: options.mask ?? position };
-  const y = rec.tensor("attention", [batch, queries, heads * headWidth]);
+  const y = rec.tensor("attention", [batch, queries, heads * headWidth], qkv.dtype);
   const logSum = rec.tensor("attention log sum", [batch, heads, queries]);
   rec.dispatch(forward, {
     params,

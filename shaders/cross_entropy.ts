@@ -14,7 +14,7 @@ const FORWARD = rowKernel({
   code: [CROSS_ENTROPY_WGSL],
   entry: "forward",
   params: { rows: "u32", V: "u32" },
-  bindings: ["labels", "count", "logits", "token_loss"],
+  bindings: ["labels", "count", "loss_scale", "logits", "token_loss"],
 });
 const MEAN = kernel({
   name: "cross_entropy.mean",
@@ -37,16 +37,18 @@ export interface CrossEntropyTensors {
   readonly count: Tensor;
   /** (R), written; 0 where the row does not count. */
   readonly tokenLoss: Tensor;
+  /** f32, whose first number multiplies the gradient: 1, or the loss scale of mixed precision. */
+  readonly lossScale: Tensor;
   readonly gradient: boolean;
 }
 
 /**
- * Records token losses, and where `gradient` is true (softmax - onehot) / count over the logits.
+ * Records token losses, and where `gradient` is true (softmax - onehot) / count · lossScale over the logits.
  *
  * @throws {TypeError} where shapes do not fit.
  */
 export function crossEntropy(rec: Recorder, options: CrossEntropyTensors): void {
-  const { logits, labels, count, tokenLoss: token_loss, gradient } = options;
+  const { logits, labels, count, tokenLoss: token_loss, lossScale: loss_scale, gradient } = options;
   const V = logits.dim(-1);
   const rows = logits.length / V;
   if (labels.length !== rows || token_loss.length !== rows || labels.dtype !== "u32") {
@@ -56,7 +58,7 @@ export function crossEntropy(rec: Recorder, options: CrossEntropyTensors): void 
   }
   dispatchRows(rec, FORWARD, {
     params: { rows, V },
-    tensors: { labels, count, logits, token_loss },
+    tensors: { labels, count, loss_scale, logits, token_loss },
     rows,
     constants: { GRADIENT: gradient },
   });

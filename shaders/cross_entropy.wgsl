@@ -3,8 +3,8 @@
 // count [1] u32, the labelled rows of the whole batch, whose mean is the loss; token_loss (rows), 0 where not counted.
 //
 // The loss is the mean of the token losses and d lse / d logit is the softmax, so
-// dlogits = (softmax - onehot(label)) / count; 0 in rows that do not count. A label beyond V gives NaN, so that it
-// shows. One workgroup owns one row, its lanes stride over it; in f32, and stable since no exponent is positive.
+// dlogits = (softmax - onehot(label)) / count · loss_scale[0]; 0 in rows that do not count. A label beyond V gives NaN,
+// so that it shows. One workgroup owns one row, its lanes stride over it; in f32, and stable since no exponent is positive.
 struct Params { rows: u32, V: u32 }
 override GRADIENT: bool = false;
 const NO_LABEL: u32 = 0xffffffffu;
@@ -13,6 +13,7 @@ const NO_LABEL: u32 = 0xffffffffu;
 @group(0) @binding(2) var<storage, read> count: array<u32>;
 @group(0) @binding(3) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(4) var<storage, read_write> token_loss: array<f32>;
+@group(0) @binding(5) var<storage, read> loss_scale: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn forward(
@@ -44,7 +45,7 @@ fn forward(
   if (GRADIENT) {
     // Lane 0 has read the label's logit before it is overwritten.
     storageBarrier();
-    let scale = select(1.0 / f32(count[0]), 0.0, count[0] == 0u);
+    let scale = select(1.0 / f32(count[0]), 0.0, count[0] == 0u) * loss_scale[0];
     for (var v = lane; v < params.V; v += LANES) {
       let probability = exp(logits[start + v] - largest) / sum;
       logits[start + v] = (probability - select(0.0, 1.0, v == label)) * scale;

@@ -4,6 +4,7 @@
  * The forward pass is usually fused into the linear in front (epilogue_bias_gelu.wgsl); its gradient is here.
  * Source: Hendrycks and Gimpel 2016, section 2.
  */
+import { activationOf, byActivation } from "./activation.ts";
 import GELU_WGSL from "./gelu.wgsl" with { type: "text" };
 import ELEMENTWISE_WGSL from "./gelu_elementwise.wgsl" with { type: "text" };
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
@@ -15,23 +16,23 @@ const DECLARATION = {
   code: [ELEMENTWISE_WGSL, GELU_WGSL, INDEX_WGSL],
   params: { length: "u32" },
 } as const;
-const FORWARD = kernel({
+const FORWARD = byActivation({
   ...DECLARATION,
   name: "gelu.forward",
   entry: "forward",
   bindings: ["x", "y"],
-});
-const BACKWARD_X = kernel({
+}, kernel);
+const BACKWARD_X = byActivation({
   ...DECLARATION,
   name: "gelu.backward_x",
   entry: "backward_x",
   bindings: ["x", "dy", "dx"],
-});
+}, kernel);
 
-/** Records y = gelu(x), elementwise; any shape. */
+/** Records y = gelu(x), elementwise; any shape, and y has x's element type. */
 export function gelu(rec: Recorder, x: Tensor): Tensor {
-  const y = rec.tensor("gelu", x.shape);
-  rec.dispatch(FORWARD, {
+  const y = rec.tensor("gelu", x.shape, x.dtype);
+  rec.dispatch(FORWARD[activationOf(x)], {
     params: { length: x.length },
     tensors: { x, y },
     workgroups: grid(x.length, 64),
@@ -42,9 +43,9 @@ export function gelu(rec: Recorder, x: Tensor): Tensor {
   });
 }
 
-/** Records dpre = dy · gelu'(pre) into a new tensor of pre's shape. */
+/** Records dpre = dy · gelu'(pre) into a new tensor of pre's shape and element type. */
 export function geluBackward(rec: Recorder, pre: Tensor, dy: Tensor): Tensor {
-  const tensor = rec.tensor(`d${pre.storage.label}`, pre.shape);
+  const tensor = rec.tensor(`d${pre.storage.label}`, pre.shape, pre.dtype);
   backward(rec, { x: pre, dy }, { tensor, accumulate: false });
   return tensor;
 }
@@ -54,7 +55,7 @@ function backward(
   { x, dy }: { x: Tensor; dy: Tensor },
   { tensor: dx, accumulate }: GradientTarget,
 ): void {
-  rec.dispatch(BACKWARD_X, {
+  rec.dispatch(BACKWARD_X[activationOf(x)], {
     params: { length: x.length },
     tensors: { x, dy, dx },
     workgroups: grid(x.length, 64),

@@ -1,11 +1,12 @@
-// y = gelu(x), and dx = dy · gelu'(x) (gelu.wgsl), elementwise over `length` f32. One thread owns one element.
+// y = gelu(x), and dx = dy · gelu'(x) (gelu.wgsl), elementwise over `length` of `act`, computed in f32. One thread owns
+// one element.
 struct Params { length: u32 }
 override ACCUMULATE: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<act>;
+@group(0) @binding(2) var<storage, read> dy: array<act>;
+@group(0) @binding(3) var<storage, read_write> y: array<act>;
+@group(0) @binding(4) var<storage, read_write> dx: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -14,7 +15,7 @@ fn forward(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { y[i] = gelu(x[i]); }
+  if (i < params.length) { y[i] = act(gelu(f32(x[i]))); }
 }
 
 @compute @workgroup_size(64)
@@ -25,6 +26,6 @@ fn backward_x(
 ) {
   let i = flat_index(workgroup, workgroups, 64u, local);
   if (i >= params.length) { return; }
-  let gradient = dy[i] * gelu_gradient(x[i]);
-  if (ACCUMULATE) { dx[i] += gradient; } else { dx[i] = gradient; }
+  let gradient = f32(dy[i]) * gelu_gradient(f32(x[i]));
+  if (ACCUMULATE) { dx[i] = act(f32(dx[i]) + gradient); } else { dx[i] = act(gradient); }
 }

@@ -1,10 +1,10 @@
 // Appends keys and values to a cache: row (b, t) of qkv holds them behind its queries, and they go to row position + t of
-// the cache (B, S, width). One thread owns one float.
+// the cache (B, S, width). One thread owns one number.
 struct Params { batch: u32, queries: u32, stride: u32, offset: u32, keys: u32, width: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>;
+@group(0) @binding(1) var<storage, read> qkv: array<act>;
 @group(0) @binding(2) var<storage, read> position: array<u32>;
-@group(0) @binding(3) var<storage, read_write> cache: array<f32>;
+@group(0) @binding(3) var<storage, read_write> cache: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(

@@ -3,6 +3,7 @@
  *
  * Source: Ba, Kiros and Hinton 2016, "Layer Normalization".
  */
+import { activationOf, byActivation } from "./activation.ts";
 import { addColumnSums, chunkRows } from "./column_sum.ts";
 import LAYER_NORM_WGSL from "./layer_norm.wgsl" with { type: "text" };
 import { dispatchRows, rowKernel } from "./row_reduction.ts";
@@ -13,29 +14,29 @@ const DECLARATION = {
   code: [LAYER_NORM_WGSL],
   params: { rows: "u32", width: "u32", chunk_rows: "u32", eps: "f32" },
 } as const;
-const FORWARD = rowKernel({
+const FORWARD = byActivation({
   ...DECLARATION,
   name: "layer_norm.forward",
   entry: "forward",
   bindings: ["x", "weight", "bias", "statistics", "y"],
-});
-const BACKWARD_X = rowKernel({
+}, rowKernel);
+const BACKWARD_X = byActivation({
   ...DECLARATION,
   name: "layer_norm.backward_x",
   entry: "backward_x",
   bindings: ["x", "weight", "dy", "saved", "dx"],
-});
+}, rowKernel);
 // Works by columns: either form of the helpers, which it does not call, compiles it.
-const BACKWARD_WEIGHT = rowKernel({
+const BACKWARD_WEIGHT = byActivation({
   ...DECLARATION,
   name: "layer_norm.backward_weight",
   entry: "backward_weight",
   bindings: ["x", "dy", "saved", "dweight_partial", "dbias_partial"],
-}).workgroup;
+}, (spec) => rowKernel(spec).workgroup);
 
 /**
  * Records y = (x - mean) / sqrt(variance + eps) · weight + bias over the last axis: x (..., C) -> y (..., C),
- * weight and bias (C).
+ * weight and bias (C). y has the recorder's activation type.
  *
  * @throws {TypeError} where weight or bias does not have C elements.
  */
@@ -56,17 +57,17 @@ export function layerNorm(
     );
   }
   const params = { rows, width, chunk_rows: chunkRows(rows), eps };
-  const y = rec.tensor("layer_norm", x.shape);
+  const y = rec.tensor("layer_norm", x.shape, rec.activation);
   const statistics = rec.tensor("layer_norm statistics", [rows, 2]);
   const tensors = { x, weight: w, bias: b, statistics, y };
-  dispatchRows(rec, FORWARD, { params, tensors, rows });
+  dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
   return rec.backward(y, [x, w, b], (dy) => {
     const saved = statistics;
     const dx = rec.gradientTarget(x);
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };
       const constants = { ACCUMULATE: dx.accumulate };
-      dispatchRows(rec, BACKWARD_X, { params, tensors, rows, constants });
+      dispatchRows(rec, BACKWARD_X[activationOf(dy)], { params, tensors, rows, constants });
     }
     weightGradients(rec, { x, dy, saved }, { params, weight: w, bias: b });
   });
@@ -88,7 +89,7 @@ function weightGradients(
   const chunks = Math.ceil(params.rows / params.chunk_rows);
   const dweight_partial = rec.tensor("dweight partial", [chunks, params.width]);
   const dbias_partial = rec.tensor("dbias partial", [chunks, params.width]);
-  rec.dispatch(BACKWARD_WEIGHT, {
+  rec.dispatch(BACKWARD_WEIGHT[activationOf(dy)], {
     params,
     tensors: { x, dy, saved, dweight_partial, dbias_partial },
     workgroups: grid(chunks * params.width, 64),

@@ -1,5 +1,5 @@
 // LayerNorm over the last axis: y = n · weight + bias, n = (x - mean) · rstd, rstd = 1 / sqrt(variance + eps),
-// the variance dividing by C. x, y (rows, width) row-major; weight, bias (width); statistics (rows, 2): mean, rstd.
+// the variance dividing by C. x, y (rows, width) row-major, y in `act`; weight, bias (width); statistics (rows, 2): mean, rstd.
 //
 // With g = dy · weight: dx = rstd · (g - mean(g) - n · mean(g · n)), since mean and rstd depend on every element
 // of the row; dweight = sum over rows of dy · n; dbias = sum over rows of dy.
@@ -12,10 +12,10 @@ override ACCUMULATE: bool = false;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<act>;
 @group(0) @binding(5) var<storage, read> saved: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> statistics: array<vec2f>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y: array<act>;
 @group(0) @binding(8) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(9) var<storage, read_write> dweight_partial: array<f32>;
 @group(0) @binding(10) var<storage, read_write> dbias_partial: array<f32>;
@@ -41,7 +41,7 @@ fn forward(
   let rstd = 1.0 / sqrt(variance + params.eps);
   if (lane == 0u) { statistics[row] = vec2f(mean, rstd); }
   for (var c = lane; c < params.width; c += LANES) {
-    y[start + c] = (x[start + c] - mean) * rstd * weight[c] + bias[c];
+    y[start + c] = act((x[start + c] - mean) * rstd * weight[c] + bias[c]);
   }
 }
 
@@ -59,7 +59,7 @@ fn backward_x(
   var sum_g = 0.0;
   var sum_gn = 0.0;
   for (var c = lane; c < params.width; c += LANES) {
-    let g = dy[start + c] * weight[c];
+    let g = f32(dy[start + c]) * weight[c];
     sum_g += g;
     sum_gn += g * (x[start + c] - mean) * rstd;
   }
@@ -67,7 +67,7 @@ fn backward_x(
   let mean_gn = row_sum(sum_gn, lane) / f32(params.width);
   for (var c = lane; c < params.width; c += LANES) {
     let n = (x[start + c] - mean) * rstd;
-    let gradient = rstd * (dy[start + c] * weight[c] - mean_g - n * mean_gn);
+    let gradient = rstd * (f32(dy[start + c]) * weight[c] - mean_g - n * mean_gn);
     if (ACCUMULATE) { dx[start + c] += gradient; } else { dx[start + c] = gradient; }
   }
 }
@@ -86,7 +86,7 @@ fn backward_weight(
   var dweight = 0.0;
   var dbias = 0.0;
   for (var r = first; r < last; r++) {
-    let d = dy[r * params.width + c];
+    let d = f32(dy[r * params.width + c]);
     dweight += d * (x[r * params.width + c] - saved[r].x) * saved[r].y;
     dbias += d;
   }

@@ -1,13 +1,15 @@
 /**
  * Linear layer: y = x · Wᵀ, with bias, GELU and residual fused into the product.
  *
+ * In mixed precision the product reads the weight's f16 copy; bias and residual are f32.
+ *
  * Backward: dx = dy · W, dW += dyᵀ · x, db += the columns' sums of dy (which the dW product sees passing by).
  */
 import { addBroadcast } from "./broadcast.ts";
 import { geluBackward } from "./gelu.ts";
 import { type Epilogue, matmul } from "./matmul.ts";
 import type { Recorder } from "./runtime/recorder.ts";
-import type { Parameter, Tensor } from "./runtime/tensor.ts";
+import type { Activation, Parameter, Tensor } from "./runtime/tensor.ts";
 
 /** What is fused into the product, in this order. */
 export interface LinearOptions {
@@ -19,6 +21,8 @@ export interface LinearOptions {
   readonly gelu?: boolean;
   /** Added last; (…, N), or fewer rows that repeat (a position embedding over the batch). */
   readonly residual?: Tensor;
+  /** Element type of y: by default f32 with a residual, otherwise the recorder's activation type. */
+  readonly output?: Activation;
 }
 
 /**
@@ -27,13 +31,13 @@ export interface LinearOptions {
  * @throws {TypeError} where shapes do not fit.
  */
 export function linear(rec: Recorder, x: Tensor, options: LinearOptions): Tensor {
-  const weight = rec.use(options.weight);
+  const weight = rec.weight(options.weight);
   const bias = options.bias && rec.use(options.bias);
-  const { residual, gelu = false } = options;
+  const { residual, gelu = false, output = residual ? "f32" : rec.activation } = options;
   const [columns, depth] = [weight.dim(0), weight.dim(-1)];
   const rows = x.length / depth;
-  const y = rec.tensor(`${weight.storage.label} out`, [...x.shape.slice(0, -1), columns]);
-  const pre = gelu ? rec.tensor(`${weight.storage.label} pre`, y.shape) : undefined;
+  const y = rec.tensor(`${weight.storage.label} out`, [...x.shape.slice(0, -1), columns], output);
+  const pre = gelu ? rec.tensor(`${weight.storage.label} pre`, y.shape, output) : undefined;
   const residualRows = residual ? residual.length / columns : rows;
   if (x.dim(-1) !== depth || rows % residualRows !== 0) {
     throw new TypeError(

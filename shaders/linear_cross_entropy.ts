@@ -28,6 +28,12 @@ export interface LabelledRows {
   readonly count: Tensor;
 }
 
+/** What linearCrossEntropy() needs besides the rows and the head. */
+export interface LinearCrossEntropyOptions extends LabelledRows {
+  /** f32, whose first number multiplies the gradients, for mixed precision. */
+  readonly lossScale?: Tensor | undefined;
+}
+
 /** The loss and its parts. */
 export interface Loss {
   /** Mean over the labelled rows, [1]; 0 if there are none. */
@@ -39,15 +45,16 @@ export interface Loss {
 /**
  * Records the mean cross-entropy of softmax(hidden[rows] · Wᵀ): hidden (…, C), weight (V, C).
  *
- * Its gradient takes dloss = 1: `backprop(loss, seed)` with a seed of one.
+ * Its gradient takes dloss = 1, or `lossScale`, and not what `backprop(loss, seed)` gives.
  */
 export function linearCrossEntropy(
   rec: Recorder,
   hidden: Tensor,
   head: Parameter,
-  { rows, labels, count }: LabelledRows,
+  { rows, labels, count, ...options }: LinearCrossEntropyOptions,
 ): Loss {
-  const weight = rec.use(head);
+  const { lossScale = rec.constant("loss scale", [1], "f32", Float32Array.of(1)) } = options;
+  const weight = rec.weight(head);
   const [vocabulary, width] = [weight.dim(0), weight.dim(1)];
   const loss = rec.tensor("loss", [1]);
   const gradient = rec.training && (hidden.needsGradient || weight.needsGradient);
@@ -64,11 +71,11 @@ export function linearCrossEntropy(
     matmul(rec, { lhs: x, rhs: weight, y: logits, ...product, transposeRhs: true });
     const tokenLoss = rec.tensor("token loss", [length]);
     const chunkLabels = slice(labels, first, [length]);
-    crossEntropy(rec, { logits, labels: chunkLabels, count, tokenLoss, gradient });
+    crossEntropy(rec, { logits, labels: chunkLabels, count, tokenLoss, lossScale, gradient });
     meanLoss(rec, { tokenLoss, count, loss, accumulate: first > 0 });
     tokenLosses.push(tokenLoss);
     if (!gradient) continue;
-    const dx = rec.tensor("d logits rows", x.shape);
+    const dx = rec.tensor("d logits rows", x.shape, x.dtype);
     matmul(rec, {
       lhs: logits,
       rhs: weight,

@@ -2,9 +2,11 @@
  * Matrix products: one interface, two families of kernels, and epilogues that save a pass over the result.
  *
  * A kernel is put together from WGSL files: how each tensor is read or written (operands.ts), the operands' layout, an
- * epilogue and a family. With subgroups of a fixed width the family is matmul_subgroup.wgsl, otherwise
+ * epilogue and a family. Operands and result are f32 or f16 in memory, each for itself; what epilogues read is f32, and what
+ * they write beside the result is like it. With subgroups of a fixed width the family is matmul_subgroup.wgsl, otherwise
  * matmul_tiled.wgsl.
  */
+import { activationOf } from "./activation.ts";
 import EPILOGUE_BIAS from "./epilogue_bias.wgsl" with { type: "text" };
 import EPILOGUE_BIAS_GELU from "./epilogue_bias_gelu.wgsl" with { type: "text" };
 import EPILOGUE_BIAS_RESIDUAL from "./epilogue_bias_residual.wgsl" with { type: "text" };
@@ -71,6 +73,8 @@ interface Variant {
   readonly lhs: Format;
   readonly rhs: Format;
   readonly y: Format;
+  /** Of what the epilogue reads; as y, but f32. */
+  readonly side: Format;
   readonly epilogue: Epilogue;
 }
 
@@ -87,7 +91,8 @@ function matmulKernel(variant: Variant): Kernel {
   return known;
 }
 
-function declare(name: string, { family, lhs, rhs, y, epilogue }: Variant): Kernel {
+function declare(name: string, variant: Variant): Kernel {
+  const { family, lhs, rhs, y, side, epilogue } = variant;
   const { reads, writes, own, code }: EpilogueCode = EPILOGUES[epilogue];
   return kernel({
     name,
@@ -96,7 +101,7 @@ function declare(name: string, { family, lhs, rhs, y, epilogue }: Variant): Kern
       operand("lhs", 1, lhs),
       operand("rhs", 2, rhs),
       output("y", 3, y),
-      ...reads.map((tensor, i) => operand(tensor, 5 + i, y)),
+      ...reads.map((tensor, i) => operand(tensor, 5 + i, side)),
       ...writes.map((tensor, i) => output(tensor, 7 + i, y)),
       ...code,
       family === "subgroup" ? SUBGROUP : TILED,
@@ -134,9 +139,10 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
   const lanes = device.subgroupSize;
   const family = lanes >= 8 ? "subgroup" : "tiled";
   const formats = {
-    lhs: formatOf(device, transposeLhs ? rows : depth),
-    rhs: formatOf(device, transposeRhs ? depth : columns),
-    y: formatOf(device, columns),
+    lhs: formatOf(device, transposeLhs ? rows : depth, activationOf(lhs)),
+    rhs: formatOf(device, transposeRhs ? depth : columns, activationOf(rhs)),
+    y: formatOf(device, columns, activationOf(y)),
+    side: formatOf(device, columns),
   };
   const [tileRows, tileColumns] = family === "subgroup" ? [32, 8 * lanes] : TILE;
   rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {

@@ -2,23 +2,24 @@
  * Images as rows of patches: the first step of the vision encoder, a Conv2d with stride = kernel size turned into
  * a product (nanoVLM v0.1 models/vision_transformer.py, ViTPatchEmbeddings).
  */
+import { byActivation } from "./activation.ts";
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import PATCHIFY_WGSL from "./patchify.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-const FORWARD = kernel({
+const FORWARD = byActivation({
   name: "patchify.forward",
   code: [PATCHIFY_WGSL, INDEX_WGSL],
   entry: "forward",
   params: { length: "u32", pixels: "u32", width: "u32", side: "u32" },
   bindings: ["images", "y"],
-});
+}, kernel);
 
 /**
  * Records images (B, 3, S, S) -> (B · N, 3 · patch²), patches in row-major order, N = floor(S / patch)²; pixels
- * that fill no patch are left out, as by Conv2d.
+ * that fill no patch are left out, as by Conv2d. y has the recorder's activation type.
  *
  * @throws {TypeError} where images are no squares of three channels, or smaller than a patch.
  */
@@ -30,8 +31,8 @@ export function patchify(rec: Recorder, images: Tensor, patch: number): Tensor {
     );
   }
   const side = Math.floor(pixels / patch);
-  const y = rec.tensor("patches", [B * side * side, 3 * patch * patch]);
-  rec.dispatch(FORWARD, {
+  const y = rec.tensor("patches", [B * side * side, 3 * patch * patch], rec.activation);
+  rec.dispatch(FORWARD[rec.activation], {
     params: { length: y.length, pixels, width: patch, side },
     tensors: { images, y },
     workgroups: grid(y.length, 64),

@@ -1,10 +1,10 @@
 // Patches as rows: images (B, 3, S, S) -> y (B N, 3 p p), in the order of a Conv2d weight (channel, row, column), so
 // that the convolution with stride p is a product with the weight. N = side², side = floor(S / p) patches a side.
-// One thread owns one element of y. No gradient: images are inputs.
+// One thread owns one element of y, which is in `act`. No gradient: images are inputs.
 struct Params { length: u32, pixels: u32, width: u32, side: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> images: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -24,5 +24,5 @@ fn forward(
   rest /= params.side;
   let row = rest % params.side * params.width + row_in_patch;
   let b = rest / params.side;
-  y[i] = images[((b * 3u + channel) * params.pixels + row) * params.pixels + column];
+  y[i] = act(images[((b * 3u + channel) * params.pixels + row) * params.pixels + column]);
 }

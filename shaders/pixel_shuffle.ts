@@ -3,6 +3,7 @@
  *
  * Source: Shi et al. 2016, the inverse of their sub-pixel rearrangement, as nanoVLM orders it.
  */
+import { activationOf, byActivation } from "./activation.ts";
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import PIXEL_SHUFFLE_WGSL from "./pixel_shuffle.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
@@ -13,18 +14,18 @@ const DECLARATION = {
   code: [PIXEL_SHUFFLE_WGSL, INDEX_WGSL],
   params: { length: "u32", side: "u32", factor: "u32", width: "u32" },
 } as const;
-const FORWARD = kernel({
+const FORWARD = byActivation({
   ...DECLARATION,
   name: "pixel_shuffle.forward",
   entry: "forward",
   bindings: ["x", "y"],
-});
-const BACKWARD_X = kernel({
+}, kernel);
+const BACKWARD_X = byActivation({
   ...DECLARATION,
   name: "pixel_shuffle.backward_x",
   entry: "backward_x",
   bindings: ["dy", "dx"],
-});
+}, kernel);
 
 /**
  * Records x (B, N, C), N a square number of patches -> (B, N / factor², C · factor²); a token's channels are
@@ -42,14 +43,19 @@ export function pixelShuffle(rec: Recorder, x: Tensor, factor: number): Tensor {
     );
   }
   const area = factor * factor;
-  const y = rec.tensor("pixel_shuffle", [B, N / area, width * area]);
+  const y = rec.tensor("pixel_shuffle", [B, N / area, width * area], x.dtype);
   const params = { length: x.length, side, factor, width };
   const workgroups = grid(x.length, 64);
-  rec.dispatch(FORWARD, { params, tensors: { x, y }, workgroups });
+  rec.dispatch(FORWARD[activationOf(x)], { params, tensors: { x, y }, workgroups });
   return rec.backward(y, [x], (dy) => {
     const target = rec.gradientTarget(x);
     if (!target) return;
     const constants = { ACCUMULATE: target.accumulate };
-    rec.dispatch(BACKWARD_X, { params, tensors: { dy, dx: target.tensor }, workgroups, constants });
+    rec.dispatch(BACKWARD_X[activationOf(x)], {
+      params,
+      tensors: { dy, dx: target.tensor },
+      workgroups,
+      constants,
+    });
   });
 }

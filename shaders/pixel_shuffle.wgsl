@@ -2,14 +2,14 @@
 // y (B, side/f, side/f, f, f, C): y[b, r, q, i, j, c] = x[b, r f + i, q f + j, c].
 //
 // A permutation, so the gradient goes back by its inverse: dx at the source (+)= dy at the target. One thread owns
-// one element.
+// one element, of `act`.
 struct Params { length: u32, side: u32, factor: u32, width: u32 }
 override ACCUMULATE: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<act>;
+@group(0) @binding(2) var<storage, read> dy: array<act>;
+@group(0) @binding(3) var<storage, read_write> y: array<act>;
+@group(0) @binding(4) var<storage, read_write> dx: array<act>;
 
 // Index in x of element i of y.
 fn source(i: u32) -> u32 {
@@ -46,5 +46,5 @@ fn backward_x(
   let i = flat_index(workgroup, workgroups, 64u, local);
   if (i >= params.length) { return; }
   let at = source(i);
-  if (ACCUMULATE) { dx[at] += dy[i]; } else { dx[at] = dy[i]; }
+  if (ACCUMULATE) { dx[at] = act(f32(dx[at]) + f32(dy[i])); } else { dx[at] = act(f32(dy[i])); }
 }

@@ -3,6 +3,7 @@
  *
  * Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization".
  */
+import { activationOf, byActivation } from "./activation.ts";
 import { addColumnSums, chunkRows } from "./column_sum.ts";
 import RMS_NORM_WGSL from "./rms_norm.wgsl" with { type: "text" };
 import { dispatchRows, rowKernel } from "./row_reduction.ts";
@@ -13,28 +14,29 @@ const DECLARATION = {
   code: [RMS_NORM_WGSL],
   params: { rows: "u32", width: "u32", chunk_rows: "u32", eps: "f32" },
 } as const;
-const FORWARD = rowKernel({
+const FORWARD = byActivation({
   ...DECLARATION,
   name: "rms_norm.forward",
   entry: "forward",
   bindings: ["x", "weight", "inverses", "y"],
-});
-const BACKWARD_X = rowKernel({
+}, rowKernel);
+const BACKWARD_X = byActivation({
   ...DECLARATION,
   name: "rms_norm.backward_x",
   entry: "backward_x",
   bindings: ["x", "weight", "dy", "saved", "dx"],
-});
+}, rowKernel);
 // Works by columns: either form of the helpers, which it does not call, compiles it.
-const BACKWARD_WEIGHT = rowKernel({
+const BACKWARD_WEIGHT = byActivation({
   ...DECLARATION,
   name: "rms_norm.backward_weight",
   entry: "backward_weight",
   bindings: ["x", "dy", "saved", "dweight_partial"],
-}).workgroup;
+}, (spec) => rowKernel(spec).workgroup);
 
 /**
- * Records y = x / sqrt(mean(x²) + eps) · weight over the last axis: x (..., C) -> y (..., C), weight (C).
+ * Records y = x / sqrt(mean(x²) + eps) · weight over the last axis: x (..., C) -> y (..., C), weight (C). y has the
+ * recorder's activation type.
  *
  * @throws {TypeError} where weight does not have C elements.
  */
@@ -46,22 +48,26 @@ export function rmsNorm(rec: Recorder, x: Tensor, weight: Parameter, eps: number
     throw new TypeError(`Cannot normalize ${x}: weight ${w}, expected ${width} elements`);
   }
   const params = { rows, width, chunk_rows: chunkRows(rows), eps };
-  const y = rec.tensor("rms_norm", x.shape);
+  const y = rec.tensor("rms_norm", x.shape, rec.activation);
   const inverses = rec.tensor("rms_norm inverses", [rows]);
-  dispatchRows(rec, FORWARD, { params, tensors: { x, weight: w, inverses, y }, rows });
+  dispatchRows(rec, FORWARD[rec.activation], {
+    params,
+    tensors: { x, weight: w, inverses, y },
+    rows,
+  });
   return rec.backward(y, [x, w], (dy) => {
     const saved = inverses;
     const dx = rec.gradientTarget(x);
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };
       const constants = { ACCUMULATE: dx.accumulate };
-      dispatchRows(rec, BACKWARD_X, { params, tensors, rows, constants });
+      dispatchRows(rec, BACKWARD_X[activationOf(dy)], { params, tensors, rows, constants });
     }
     const dweight = rec.gradientTarget(w);
     if (!dweight) return;
     const chunks = Math.ceil(rows / params.chunk_rows);
     const dweight_partial = rec.tensor("dweight partial", [chunks, width]);
-    rec.dispatch(BACKWARD_WEIGHT, {
+    rec.dispatch(BACKWARD_WEIGHT[activationOf(dy)], {
       params,
       tensors: { x, dy, saved, dweight_partial },
       workgroups: grid(chunks * width, 64),

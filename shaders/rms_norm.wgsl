@@ -1,5 +1,5 @@
 // RMSNorm over the last axis: y = n · weight, n = x · inverse, inverse = 1 / sqrt(mean(x²) + eps).
-// x, y (rows, width) row-major; weight (width); inverses (rows).
+// x, y (rows, width) row-major, y in `act`; weight (width); inverses (rows).
 //
 // With g = dy · weight: dx = inverse · (g - n · mean(g · n)), since the inverse depends on every element of the
 // row; dweight = sum over rows of dy · n.
@@ -11,10 +11,10 @@ override ACCUMULATE: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<act>;
 @group(0) @binding(4) var<storage, read> saved: array<f32>;
 @group(0) @binding(5) var<storage, read_write> inverses: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<act>;
 @group(0) @binding(7) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(8) var<storage, read_write> dweight_partial: array<f32>;
 
@@ -32,7 +32,7 @@ fn forward(
   let inverse = 1.0 / sqrt(row_sum(squares, lane) / f32(params.width) + params.eps);
   if (lane == 0u) { inverses[row] = inverse; }
   for (var c = lane; c < params.width; c += LANES) {
-    y[start + c] = x[start + c] * inverse * weight[c];
+    y[start + c] = act(x[start + c] * inverse * weight[c]);
   }
 }
 
@@ -48,12 +48,12 @@ fn backward_x(
   let inverse = saved[row];
   var sum_gn = 0.0;
   for (var c = lane; c < params.width; c += LANES) {
-    sum_gn += dy[start + c] * weight[c] * x[start + c] * inverse;
+    sum_gn += f32(dy[start + c]) * weight[c] * x[start + c] * inverse;
   }
   let mean_gn = row_sum(sum_gn, lane) / f32(params.width);
   for (var c = lane; c < params.width; c += LANES) {
     let n = x[start + c] * inverse;
-    let gradient = inverse * (dy[start + c] * weight[c] - n * mean_gn);
+    let gradient = inverse * (f32(dy[start + c]) * weight[c] - n * mean_gn);
     if (ACCUMULATE) { dx[start + c] += gradient; } else { dx[start + c] = gradient; }
   }
 }
@@ -72,7 +72,7 @@ fn backward_weight(
   var dweight = 0.0;
   for (var r = first; r < last; r++) {
     let at = r * params.width + c;
-    dweight += dy[at] * x[at] * saved[r];
+    dweight += f32(dy[at]) * x[at] * saved[r];
   }
   dweight_partial[i] = dweight;
 }

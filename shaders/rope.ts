@@ -4,6 +4,7 @@
  *
  * Source: Su et al. 2021, "RoFormer".
  */
+import { activationOf, byActivation } from "./activation.ts";
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import POSITION_WGSL from "./position.wgsl" with { type: "text" };
 import ROPE_WGSL from "./rope.wgsl" with { type: "text" };
@@ -11,13 +12,13 @@ import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-const ROTATE = kernel({
+const ROTATE = byActivation({
   name: "rope.forward",
   code: [ROPE_WGSL, POSITION_WGSL, INDEX_WGSL],
   entry: "forward",
   params: { pairs: "u32", T: "u32", heads: "u32", head_pairs: "u32", stride: "u32" },
   bindings: ["cos_table", "sin_table", "position", "x"],
-});
+}, kernel);
 
 /** What rope() needs besides the rows. */
 export interface RopeOptions {
@@ -57,7 +58,7 @@ export function rope(rec: Recorder, qkv: Tensor, options: RopeOptions): Tensor {
   }
   const pairs = qkv.length / stride * heads * head_pairs;
   const rotate = (x: Tensor, INVERSE: boolean) =>
-    rec.dispatch(ROTATE, {
+    rec.dispatch(ROTATE[activationOf(x)], {
       params: { pairs, T, heads, head_pairs, stride },
       tensors: { cos_table: cos, sin_table: sin, position, x },
       workgroups: grid(pairs, 64),

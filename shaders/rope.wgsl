@@ -1,7 +1,7 @@
 // Rotary positions by halves, in place: in the first `heads` heads of every row the pair (a, b) = (x[i], x[i + D/2])
 // becomes (a cos - b sin, b cos + a sin), with cos and sin of table row position + t, t = row modulo T.
 //
-// x: `rows` rows of `stride` f32, row r being position t of a sequence of T; cos, sin (L, D/2); position u32 [1] or
+// x: `rows` rows of `stride` of `act`, row r being position t of a sequence of T; cos, sin (L, D/2); position u32 [1] or
 // one for each sequence (position.wgsl).
 // The rotation's matrix is orthogonal (times the scaling that the tables carry), so the gradient's rotation is its
 // transpose: the same with -sin (INVERSE), in place over the gradient. One thread owns one pair.
@@ -11,7 +11,7 @@ override INVERSE: bool = false;
 @group(0) @binding(1) var<storage, read> cos_table: array<f32>;
 @group(0) @binding(2) var<storage, read> sin_table: array<f32>;
 @group(0) @binding(3) var<storage, read> position: array<u32>;
-@group(0) @binding(4) var<storage, read_write> x: array<f32>;
+@group(0) @binding(4) var<storage, read_write> x: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -28,8 +28,8 @@ fn forward(
   let c = cos_table[angle];
   let s = select(sin_table[angle], -sin_table[angle], INVERSE);
   let at = row * params.stride + head * params.head_pairs * 2u + i;
-  let a = x[at];
-  let b = x[at + params.head_pairs];
-  x[at] = a * c - b * s;
-  x[at + params.head_pairs] = b * c + a * s;
+  let a = f32(x[at]);
+  let b = f32(x[at + params.head_pairs]);
+  x[at] = act(a * c - b * s);
+  x[at + params.head_pairs] = act(b * c + a * s);
 }

@@ -3,6 +3,7 @@
  *
  * Source: Shazeer 2020, equation 6.
  */
+import { activationOf, byActivation } from "./activation.ts";
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
@@ -13,21 +14,22 @@ const DECLARATION = {
   code: [SWIGLU_WGSL, INDEX_WGSL],
   params: { length: "u32", width: "u32" },
 } as const;
-const FORWARD = kernel({
+const FORWARD = byActivation({
   ...DECLARATION,
   name: "swiglu.forward",
   entry: "forward",
   bindings: ["gate_up", "y"],
-});
-const BACKWARD = kernel({
+}, kernel);
+const BACKWARD = byActivation({
   ...DECLARATION,
   name: "swiglu.backward",
   entry: "backward",
   bindings: ["gate_up", "dy", "dgate_up"],
-});
+}, kernel);
 
 /**
- * Records y = silu(gate) · up: gateUp (..., 2 I), the gate in the first half of every row -> (..., I).
+ * Records y = silu(gate) · up: gateUp (..., 2 I), the gate in the first half of every row -> (..., I),
+ * of the same element type.
  *
  * @throws {TypeError} where the rows cannot be halved.
  */
@@ -38,15 +40,19 @@ export function swiglu(rec: Recorder, gateUp: Tensor): Tensor {
       `Cannot apply swiglu to ${gateUp}: rows of ${2 * width}, expected an even width`,
     );
   }
-  const y = rec.tensor("swiglu", [...gateUp.shape.slice(0, -1), width]);
+  const y = rec.tensor("swiglu", [...gateUp.shape.slice(0, -1), width], gateUp.dtype);
   const params = { length: y.length, width };
   const workgroups = grid(y.length, 64);
-  rec.dispatch(FORWARD, { params, tensors: { gate_up: gateUp, y }, workgroups });
+  rec.dispatch(FORWARD[activationOf(gateUp)], {
+    params,
+    tensors: { gate_up: gateUp, y },
+    workgroups,
+  });
   return rec.backward(y, [gateUp], (dy) => {
     const target = rec.gradientTarget(gateUp);
     if (!target) return;
     const tensors = { gate_up: gateUp, dy, dgate_up: target.tensor };
     const constants = { ACCUMULATE: target.accumulate };
-    rec.dispatch(BACKWARD, { params, tensors, workgroups, constants });
+    rec.dispatch(BACKWARD[activationOf(gateUp)], { params, tensors, workgroups, constants });
   });
 }

@@ -21,6 +21,8 @@ interface Line {
   readonly loss?: number;
   readonly lr_mp?: number;
   readonly gradient_norm?: number;
+  readonly loss_scale?: number;
+  readonly skipped_steps?: number;
   readonly accuracy?: number;
 }
 
@@ -41,6 +43,7 @@ function curve(lines: readonly Line[]) {
 const ignore = !hasAdapter;
 const data = await writeDataset();
 const out = await Deno.makeTempDir();
+const device = hasAdapter ? await Device.open() : undefined;
 
 Deno.test({
   name: "train() gives the same losses for the same seed, bit for bit, and others for another seed",
@@ -72,12 +75,29 @@ Deno.test({
 });
 
 Deno.test({
+  name: "train() in f16 writes the loss scale and the steps skipped, and nearly float32's losses",
+  ignore: ignore || !device?.f16,
+  fn: async () => {
+    const flags = smallRun(data, out).map((flag) => flag === "f32" ? "f16" : flag);
+    const { lines } = await run(...flags);
+    const steps = lines.filter(({ loss }) => loss !== undefined);
+    assertEquals(steps.map(({ loss_scale, skipped_steps }) => [loss_scale, skipped_steps]), [
+      [65536, 0],
+      [65536, 0],
+      [65536, 0],
+    ]);
+    const exact = (await run(...smallRun(data, out))).lines;
+    assertAlmostEquals(steps[0]!.loss!, exact[0]!.loss!, 0.02 * exact[0]!.loss!);
+    assertNotEquals(steps[0]!.loss, exact[0]!.loss);
+  },
+});
+
+Deno.test({
   name: "train() leaves the model that its report is about, and a picture to ask it about",
   ignore,
   fn: async () => {
     const { report } = await run(...smallRun(data, out));
-    const device = await Device.open();
-    const model = await VisionLanguageModel.fromPretrained(device, out);
+    const model = await VisionLanguageModel.fromPretrained(device!, out);
     const tokenizer = await tokenizerFor("bytes");
     const samples = await Samples.open(await openDataset(data, "validation"), "all");
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
@@ -87,7 +107,7 @@ Deno.test({
     const picture = await decodeImage(await Deno.readFile(`${out}/example.png`), "example");
     assertEquals([picture.width, picture.height], [32, 32]);
     assertEquals(new Set(report.examples.map(({ index }) => Math.floor(index / 4))).size, 5);
-    device.destroy();
+    model.destroy();
   },
 });
 

@@ -7,6 +7,7 @@
  * Source: W3C WebGPU, sections 4.4 (GPUDevice) and 22 (errors).
  */
 import type { Compiled } from "./kernel.ts";
+import type { Activation } from "./tensor.ts";
 
 /** The GPU refused, lost or ran out of something. Callers react by saying so and stopping. */
 export class DeviceError extends Error {
@@ -19,10 +20,13 @@ export interface DeviceOptions {
   subgroups?: boolean;
   /** `false` loads four floats at once even where two at a time are faster. */
   wide?: boolean;
+  /** `false` pretends that the adapter has no f16, so that everything is float32. */
+  f16?: boolean;
 }
 
 /** Feature names that Deno's type definitions do not list. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
+const F16: GPUFeatureName = "shader-f16";
 const INT64 = "wgpu-shader-int64" as GPUFeatureName;
 
 /** Storage buffers that one kernel may bind; the attention kernels need more than WebGPU's default of 8. */
@@ -34,8 +38,12 @@ export class Device {
   readonly subgroupSize: number;
   /** Whether to load two floats as one u64: faster where a CPU plays the GPU and loads lane by lane. */
   readonly wide: boolean;
+  /** Whether kernels may read and write f16. */
+  readonly f16: boolean;
   /** Pipelines by kernel and constants. */
   readonly pipelines: Map<string, Promise<Compiled>> = new Map();
+  /** The faster element type for activations, once it was measured (model/precision.ts). */
+  preferredDtype: Promise<Activation> | undefined;
   #error: DeviceError | undefined;
 
   private constructor(
@@ -47,6 +55,7 @@ export class Device {
       adapter.subgroupMinSize === adapter.subgroupMaxSize;
     this.subgroupSize = usable ? adapter.subgroupMinSize : 0;
     this.wide = options.wide !== false && adapter.isFallbackAdapter && gpu.features.has(INT64);
+    this.f16 = options.f16 !== false && gpu.features.has(F16);
     gpu.addEventListener("uncapturederror", (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       this.#error ??= new DeviceError(`Cannot go on: the GPU reported: ${error.message}`);
@@ -89,7 +98,7 @@ export class Device {
       STORAGE_BUFFERS,
       adapter.limits.maxStorageBuffersPerShaderStage,
     );
-    const optional: GPUFeatureName[] = [SUBGROUPS, "timestamp-query", INT64];
+    const optional: GPUFeatureName[] = [SUBGROUPS, "timestamp-query", F16, INT64];
     return new Device(
       await request(adapter, optional, limits),
       adapter.info,

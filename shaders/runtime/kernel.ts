@@ -1,10 +1,11 @@
 /**
  * Kernels: a typed declaration of a WGSL entry point, checked against the WGSL itself, and compiled once a device.
  *
- * The declaration names the fields of `struct Params` (binding 0, a uniform) and the storage bindings; numbers and
- * access modes are read off the WGSL, so TypeScript and shader cannot drift apart.
+ * The declaration names the fields of `struct Params` (binding 0, a uniform) and the storage bindings; numbers, access
+ * modes and element types are read off the WGSL, so TypeScript and shader cannot drift apart.
  */
 import { type Device, DeviceError } from "./device.ts";
+import type { DType } from "./tensor.ts";
 import { unroll } from "./unroll.ts";
 
 /** A kernel's declaration and its WGSL disagree, or the WGSL does not compile. */
@@ -37,6 +38,8 @@ export interface KernelSpec<P extends string, B extends string> {
 export interface Binding {
   readonly number: number;
   readonly writes: boolean;
+  /** What its tensor must hold; vectors hold their scalars. */
+  readonly dtype: DType;
 }
 
 /** A checked kernel. */
@@ -54,7 +57,17 @@ export interface Compiled {
 
 /** Whole values only: what WGSL calls a Params field or a storage binding. */
 const STRUCT = /struct\s+Params\s*\{([^}]*)\}/;
-const STORAGE = /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)/g;
+const STORAGE =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:\s*array<([\w<>]+)>/g;
+const ALIAS = /^alias\s+(\w+)\s*=\s*([\w<>]+)\s*;/gm;
+const ENABLE = /^enable .*;$/gm;
+/** Element types of bindings: scalars, vectors of them, atomics, and four numbers in words of 64 bits (operands.ts). */
+const ELEMENTS: Readonly<Record<DType, RegExp>> = {
+  f32: /^(f32|vec[234]f|vec2<u64>)$/,
+  f16: /^(f16|vec[234]<f16>|u64)$/,
+  u32: /^(u32|vec[234]u|atomic<u32>)$/,
+  i32: /^(i32|vec[234]i|atomic<i32>)$/,
+};
 
 /**
  * Declares a kernel.
@@ -81,21 +94,7 @@ export function kernel<P extends string, B extends string>(
       `Cannot declare ${spec.name}: the WGSL has no entry point "${spec.entry}"`,
     );
   }
-  const inSource = new Map(
-    [...source.matchAll(STORAGE)].map((
-      m,
-    ) => [m[3], { number: Number(m[1]), writes: m[2] === "read_write" }]),
-  );
-  const layout = new Map<B, Binding>();
-  for (const name of spec.bindings) {
-    const binding = inSource.get(name);
-    if (!binding) {
-      throw new ShaderError(
-        `Cannot declare ${spec.name}: the WGSL has no storage binding "${name}"`,
-      );
-    }
-    layout.set(name, binding);
-  }
+  const layout = layoutOf(spec, source);
   const numbers = new Set(
     [...layout.values()].map((binding) => binding.number),
   );
@@ -105,6 +104,32 @@ export function kernel<P extends string, B extends string>(
     );
   }
   return { ...spec, layout };
+}
+
+function layoutOf<P extends string, B extends string>(
+  spec: KernelSpec<P, B>,
+  source: string,
+): Map<B, Binding> {
+  const aliases = new Map([...source.matchAll(ALIAS)].map(([, name = "", type]) => [name, type]));
+  const found = new Map([...source.matchAll(STORAGE)].map((match) => [match[3], match]));
+  const layout = new Map<B, Binding>();
+  for (const name of spec.bindings) {
+    const [, number, access, , element = ""] = found.get(name) ?? [];
+    if (number === undefined) {
+      throw new ShaderError(
+        `Cannot declare ${spec.name}: the WGSL has no storage binding "${name}"`,
+      );
+    }
+    const type = aliases.get(element) ?? element;
+    const dtype = (Object.keys(ELEMENTS) as DType[]).find((key) => ELEMENTS[key].test(type));
+    if (!dtype) {
+      throw new ShaderError(
+        `Cannot declare ${spec.name}: "${name}" is an array of ${type}, expected scalars or vectors`,
+      );
+    }
+    layout.set(name, { number: Number(number), writes: access === "read_write", dtype });
+  }
+  return layout;
 }
 
 /**
@@ -139,7 +164,7 @@ async function compileNew(
         `Cannot compile ${kernel.name}: the constant ${name} is missing`,
       );
     }
-    return `const ${name}: u32 = ${value}u;\n`;
+    return `const ${name}: u32 = ${value}u;`;
   });
   const overrides = Object.fromEntries(
     Object.entries(constants).filter(([name]) => !kernel.constants?.includes(name)).map((
@@ -150,7 +175,7 @@ async function compileNew(
     return await device.scoped(`compile ${kernel.name}`, () => {
       const module = gpu.createShaderModule({
         label: kernel.name,
-        code: prelude.join("") + unroll(kernel.code.join("\n"), constants),
+        code: moduleCode(kernel, prelude, constants),
       });
       const visibility = GPUShaderStage.COMPUTE;
       const entries: GPUBindGroupLayoutEntry[] = [...kernel.layout.values()]
@@ -177,6 +202,13 @@ async function compileNew(
     }
     throw error;
   }
+}
+
+/** The WGSL of a kernel: directives come before everything else, and each once, wherever the files have them. */
+function moduleCode(kernel: Kernel, prelude: readonly string[], constants: Constants): string {
+  const source = unroll(kernel.code.join("\n"), constants);
+  const directives = new Set(source.match(ENABLE));
+  return [...directives, ...prelude, source.replaceAll(ENABLE, "")].join("\n");
 }
 
 /** Params as bytes, in the order of the kernel's declaration; a uniform's length is a multiple of 16. */

@@ -8,7 +8,7 @@ import { type Device, DeviceError } from "./device.ts";
 import { compile, type Compiled, packParams } from "./kernel.ts";
 import { BufferPool, layOut } from "./memory.ts";
 import { type Command, type Dispatch, list, Recorder } from "./recorder.ts";
-import { bufferOf, bytesOf, readAll, type Tensor } from "./tensor.ts";
+import { type Activation, bufferOf, bytesOf, readAll, type Tensor } from "./tensor.ts";
 
 /** A launch with everything that WebGPU needs. */
 interface Prepared {
@@ -33,6 +33,8 @@ export interface PlanOptions {
   readonly training?: boolean;
   /** Collects intermediate tensors, see Recorder.tap(). */
   readonly taps?: Map<string, Tensor>;
+  /** "f16" for mixed precision, see Recorder. */
+  readonly activation?: Activation;
   /** Memory to share with other plans that never run at the same time; by default the plan has its own. */
   readonly pool?: BufferPool;
 }
@@ -56,9 +58,9 @@ export class Plan<T = unknown> {
   static async record<T>(
     device: Device,
     build: (rec: Recorder) => T,
-    { training = false, taps, pool }: PlanOptions = {},
+    { training = false, taps, activation, pool }: PlanOptions = {},
   ): Promise<Plan<T>> {
-    const rec = new Recorder(device, training, taps);
+    const rec = new Recorder(device, training, taps, activation);
     const result = build(rec);
     const memory = pool ?? new BufferPool();
     await layOut(device, rec, memory);
@@ -170,9 +172,11 @@ export class Plan<T = unknown> {
     return stamps;
   }
 
-  /** Reads kept or persistent f32 tensors after a run, in one wait. @throws {DeviceError} */
+  /** Reads kept or persistent floating-point tensors after a run, in one wait. @throws {DeviceError} */
   async read(...tensors: Tensor[]): Promise<Float32Array[]> {
-    return (await readAll(this.device, tensors)).map((data) => new Float32Array(data.buffer));
+    return (await readAll(this.device, tensors)).map((data) =>
+      data instanceof Float16Array ? new Float32Array(data) : new Float32Array(data.buffer)
+    );
   }
 
   /** Frees the plan's buffers, except those of a shared pool. */
@@ -192,7 +196,7 @@ function encodeClear(encoder: GPUCommandEncoder, tensor: Tensor): void {
   encoder.clearBuffer(
     bufferOf(tensor),
     tensor.storage.byteOffset,
-    bytesOf(tensor.shape),
+    bytesOf(tensor.shape, tensor.dtype),
   );
 }
 

@@ -7,6 +7,7 @@
 import type { Device } from "./device.ts";
 import type { Constants, Kernel } from "./kernel.ts";
 import {
+  type Activation,
   bytesOf,
   type DType,
   type Parameter,
@@ -56,12 +57,14 @@ export class Recorder {
 
   /**
    * `training` false records no tape. `taps` collects intermediate tensors, kept for reading after a run: the
-   * values by name, and their gradients by "d" and the name.
+   * values by name, and their gradients by "d" and the name. `activation` "f16" is mixed precision: ops that make the
+   * inputs of matrix products then give f16, and products read the weights' f16 copies.
    */
   constructor(
     readonly device: Device,
     readonly training: boolean = false,
     readonly taps?: Map<string, Tensor>,
+    readonly activation: Activation = "f32",
   ) {}
 
   /** A transient tensor. */
@@ -71,7 +74,7 @@ export class Recorder {
     dtype: DType = "f32",
   ): Tensor {
     return new Tensor(
-      new Storage(label, bytesOf(shape), false),
+      new Storage(label, bytesOf(shape, dtype), false),
       [...shape],
       dtype,
     );
@@ -100,27 +103,34 @@ export class Recorder {
     if (!this.taps) return x;
     this.taps.set(name, this.keep(x));
     return this.backward(x, [x], (dx) => {
-      const copy = this.keep(this.tensor(`d${name}`, x.shape));
+      const copy = this.keep(this.tensor(`d${name}`, x.shape, x.dtype));
       this.taps?.set(`d${name}`, copy);
       this.clear(copy);
       addInto(this, copy, dx);
     });
   }
 
-  /** A parameter's value, its gradient known to the tape. */
-  use(parameter: Parameter): Tensor {
-    const { value, gradient } = parameter;
-    if (this.training && gradient) {
-      this.#parameters.set(value.storage, gradient);
-      return new Tensor(value.storage, value.shape, value.dtype, true);
-    }
-    return value;
+  /** A parameter's value in f32, its gradient known to the tape. */
+  use({ value, gradient }: Parameter): Tensor {
+    return this.#known(value, gradient);
+  }
+
+  /** A parameter as matrix products read it: its f16 copy in mixed precision. Its gradient is known to the tape. */
+  weight({ value, gradient, half }: Parameter): Tensor {
+    return this.#known(this.activation === "f16" && half ? half : value, gradient);
+  }
+
+  #known(value: Tensor, gradient: Tensor | undefined): Tensor {
+    if (!this.training || !gradient) return value;
+    this.#parameters.set(value.storage, gradient);
+    return new Tensor(value.storage, value.shape, value.dtype, true);
   }
 
   /**
    * Appends a launch.
    *
-   * @throws {TypeError} where a tensor's gradient buffer was handed on, or one is read and written at once.
+   * @throws {TypeError} where a tensor's gradient buffer was handed on, its elements are not of the kernel's type, or one
+   * is read and written at once.
    * @throws {RangeError} where the grid is larger than WebGPU allows.
    */
   dispatch<P extends string, B extends string>(
@@ -171,8 +181,8 @@ export class Recorder {
   }
 
   /**
-   * Where to write the gradient of `x`, or undefined if it needs none. The first writer stores, later ones add;
-   * parameters' gradients are always added to (they are cleared once a step).
+   * Where to write the gradient of `x`, or undefined if it needs none; it has x's element type. The first writer stores,
+   * later ones add; parameters' gradients, always f32, are always added to (they are cleared once a step).
    */
   gradientTarget(x: Tensor): GradientTarget | undefined {
     if (!x.needsGradient) return undefined;
@@ -180,7 +190,7 @@ export class Recorder {
     if (parameter) return { tensor: parameter, accumulate: true };
     const known = this.#gradients.get(x.storage);
     if (known) return { tensor: known, accumulate: true };
-    const tensor = this.tensor(`d${x.storage.label}`, x.shape);
+    const tensor = this.tensor(`d${x.storage.label}`, x.shape, x.dtype);
     this.#gradients.set(x.storage, tensor);
     return { tensor, accumulate: false };
   }
@@ -191,6 +201,9 @@ export class Recorder {
    */
   passGradient(x: Tensor, dy: Tensor): void {
     if (!x.needsGradient) return;
+    if (x.dtype !== dy.dtype) {
+      throw new TypeError(`Cannot pass ${dy.dtype} ${dy} on to ${x}: expected ${x.dtype}`);
+    }
     if (this.#parameters.has(x.storage) || this.#gradients.has(x.storage)) {
       const target = this.gradientTarget(x);
       if (target) addInto(this, target.tensor, dy);
@@ -230,6 +243,11 @@ function checkBindings(
     if (tensor.moved) {
       throw new TypeError(
         `Cannot dispatch ${kernel.name}: the buffer of ${tensor} was handed on as another gradient; read it before`,
+      );
+    }
+    if (tensor.dtype !== binding.dtype) {
+      throw new TypeError(
+        `Cannot dispatch ${kernel.name}: "${name}" is ${tensor.dtype} ${tensor}, expected ${binding.dtype}`,
       );
     }
     if (binding.writes) written.add(tensor.storage);

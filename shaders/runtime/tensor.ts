@@ -7,15 +7,19 @@
  */
 import type { Device } from "./device.ts";
 
-/** Element types of tensors; all are four bytes wide. */
-export type DType = "f32" | "u32" | "i32";
 /** The matching typed arrays. */
+const ARRAYS = { f32: Float32Array, f16: Float16Array, u32: Uint32Array, i32: Int32Array };
+
+/** Element types of tensors: four bytes wide, f16 two. */
+export type DType = keyof typeof ARRAYS;
+/** Element types of activations: f16 in mixed precision. */
+export type Activation = "f32" | "f16";
+/** What tensors are uploaded from and read into. */
 export type TypedArray =
   | Float32Array<ArrayBuffer>
+  | Float16Array<ArrayBuffer>
   | Uint32Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>;
-
-const BYTES_PER_ELEMENT = 4;
 
 /** A piece of GPU memory that tensors view: a whole buffer, or a range of one. */
 export class Storage {
@@ -43,10 +47,10 @@ export class Tensor {
     /** Whether a gradient flows into it. */
     public needsGradient = false,
   ) {
-    if (bytesOf(shape) > storage.bytes) {
+    if (bytesOf(shape, dtype) > storage.bytes) {
       throw new RangeError(
         `Cannot view "${storage.label}" as [${shape}]: it holds ${storage.bytes} bytes, expected ${
-          bytesOf(shape)
+          bytesOf(shape, dtype)
         }`,
       );
     }
@@ -84,15 +88,16 @@ export class Tensor {
   /**
    * Copies `data` to the GPU; the tensor must be persistent.
    *
-   * @throws {TypeError} where the length differs.
+   * @throws {TypeError} where the length differs, or the width of the elements.
    */
   upload(device: Device, data: TypedArray): void {
-    if (data.length !== this.length) {
+    if (data.length !== this.length || data.BYTES_PER_ELEMENT !== elementBytes(this.dtype)) {
       throw new TypeError(
-        `Cannot upload to ${this}: ${data.length} values, expected ${this.length}`,
+        `Cannot upload to ${this.dtype} ${this}: ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
+          `expected ${this.length} of ${elementBytes(this.dtype)}`,
       );
     }
-    device.gpu.queue.writeBuffer(bufferOf(this), this.storage.byteOffset, data);
+    device.gpu.queue.writeBuffer(bufferOf(this), this.storage.byteOffset, wholeWords(data));
   }
 }
 
@@ -101,6 +106,8 @@ export interface Parameter {
   readonly value: Tensor;
   /** Absent where nothing trains. */
   readonly gradient: Tensor | undefined;
+  /** The value rounded to f16, which matrix products read in mixed precision; absent in float32. */
+  readonly half?: Tensor | undefined;
 }
 
 /** Number of elements of `shape`. */
@@ -108,9 +115,22 @@ export function elements(shape: readonly number[]): number {
   return shape.reduce((product, length) => product * length, 1);
 }
 
-/** Bytes of a tensor of `shape`. */
-export function bytesOf(shape: readonly number[]): number {
-  return elements(shape) * BYTES_PER_ELEMENT;
+/** Bytes of one element. */
+export function elementBytes(dtype: DType): number {
+  return ARRAYS[dtype].BYTES_PER_ELEMENT;
+}
+
+/** Bytes of a tensor of `shape`: whole words of four, as WebGPU copies and clears. */
+export function bytesOf(shape: readonly number[], dtype: DType): number {
+  return Math.ceil(elements(shape) * elementBytes(dtype) / 4) * 4;
+}
+
+/** `data`, with a zero behind it where f16 values fill no whole number of words. */
+function wholeWords(data: TypedArray): TypedArray {
+  if (data.byteLength % 4 === 0) return data;
+  const padded = new Float16Array(data.length + 1);
+  padded.set(data);
+  return padded;
 }
 
 /** The buffer under a tensor. @throws {TypeError} where it has none yet. */
@@ -136,7 +156,7 @@ export function persistent(
   dtype: DType = "f32",
   data?: TypedArray,
 ): Tensor {
-  const storage = new Storage(label, bytesOf(shape), true);
+  const storage = new Storage(label, bytesOf(shape, dtype), true);
   storage.buffer = device.buffer(
     label,
     storage.bytes,
@@ -159,7 +179,7 @@ export async function readAll(
   const encoder = device.gpu.createCommandEncoder({ label: "read" });
   const staging = tensors.map((tensor) => {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    const bytes = bytesOf(tensor.shape);
+    const bytes = bytesOf(tensor.shape, tensor.dtype);
     const buffer = device.buffer(`read ${tensor}`, bytes, usage);
     encoder.copyBufferToBuffer(
       bufferOf(tensor),
@@ -176,7 +196,7 @@ export async function readAll(
       staging.map((buffer) => buffer.mapAsync(GPUMapMode.READ)),
     );
     device.check();
-    return tensors.map((tensor, i) => typed(tensor.dtype, staging[i]?.getMappedRange().slice(0)));
+    return tensors.map((tensor, i) => typed(tensor, staging[i]?.getMappedRange().slice(0)));
   } catch (error) {
     device.check();
     throw error;
@@ -202,9 +222,9 @@ export function slice(
       `Cannot slice ${tensor} from ${first} as [${shape}]: it reaches past the end`,
     );
   }
-  const storage = new Storage(label, bytesOf(shape), true);
+  const storage = new Storage(label, bytesOf(shape, tensor.dtype), true);
   storage.buffer = bufferOf(tensor);
-  storage.byteOffset = tensor.storage.byteOffset + first * BYTES_PER_ELEMENT;
+  storage.byteOffset = tensor.storage.byteOffset + first * elementBytes(tensor.dtype);
   return new Tensor(storage, shape, tensor.dtype);
 }
 
@@ -220,10 +240,6 @@ export async function read(
   return data;
 }
 
-function typed(
-  dtype: DType,
-  bytes: ArrayBuffer = new ArrayBuffer(0),
-): TypedArray {
-  if (dtype === "f32") return new Float32Array(bytes);
-  return dtype === "u32" ? new Uint32Array(bytes) : new Int32Array(bytes);
+function typed({ dtype, length }: Tensor, bytes: ArrayBuffer = new ArrayBuffer(0)): TypedArray {
+  return new ARRAYS[dtype](bytes, 0, length);
 }

@@ -1,10 +1,11 @@
 // GFLOP/s of the matrix product at shapes of nanoVLM's linear layers, in all three layouts; GPU timestamps, median.
-// Run: deno run -A tests/bench/matmul.ts [name filter]. Figures are quoted with device, driver, Deno version and commit.
+// Run: deno run -A tests/bench/matmul.ts [name filter] [f16]. With f16 operands and y are f16, but the weight's gradient is
+// f32, as in mixed precision. Figures are quoted with device, driver, Deno version and commit.
 
 import { matmul, type MatmulOptions } from "../../shaders/matmul.ts";
 import { Device } from "../../shaders/runtime/device.ts";
 import { Plan } from "../../shaders/runtime/plan.ts";
-import { bufferOf, persistent } from "../../shaders/runtime/tensor.ts";
+import { type Activation, bufferOf, persistent } from "../../shaders/runtime/tensor.ts";
 
 type Layout = "x·Wᵀ" | "dy·W" | "dyᵀ·x";
 
@@ -26,9 +27,10 @@ const SHAPES:
     ["decoding head", "x·Wᵀ", [1, 49152, 576]],
   ];
 const RUNS = 7;
+const dtype: Activation = Deno.args[1] === "f16" ? "f16" : "f32";
 
 const device = await Device.open();
-console.log(`${device.description}, Deno ${Deno.version.deno}`);
+console.log(`${device.description}, Deno ${Deno.version.deno}, ${dtype}`);
 for (const [name, layout, [rows, columns, depth]] of SHAPES) {
   if (Deno.args[0] && !name.includes(Deno.args[0])) continue;
   const milliseconds = await time(layout, { rows, columns, depth });
@@ -45,10 +47,13 @@ async function time(
   layout: Layout,
   { rows, columns, depth }: { rows: number; columns: number; depth: number },
 ): Promise<number> {
-  const random = (n: number) => Float32Array.from({ length: n }, () => Math.random() - 0.5);
-  const lhs = persistent(device, "lhs", [rows, depth], "f32", random(rows * depth));
-  const rhs = persistent(device, "rhs", [depth, columns], "f32", random(depth * columns));
-  const y = persistent(device, "y", [rows, columns]);
+  const random = (n: number) => {
+    const values = Float32Array.from({ length: n }, () => Math.random() - 0.5);
+    return dtype === "f16" ? new Float16Array(values) : values;
+  };
+  const lhs = persistent(device, "lhs", [rows, depth], dtype, random(rows * depth));
+  const rhs = persistent(device, "rhs", [depth, columns], dtype, random(depth * columns));
+  const y = persistent(device, "y", [rows, columns], layout === "dyᵀ·x" ? "f32" : dtype);
   const options: MatmulOptions = {
     lhs,
     rhs,

@@ -77,6 +77,38 @@ Deno.test("a StepLog stops at a loss or a norm that is no number", () => {
   }
 });
 
+Deno.test("a StepLog goes on after a skipped step, and writes the loss scale", () => {
+  const { log, written, metrics } = newLog(10);
+  const step = { step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 };
+  log.take(step);
+  log.take({ ...step, step: 2 });
+  const good = { loss: 1, gradientNorm: 1, lossScale: 65536, skipped: 0 };
+  log.settle([good, { ...good, gradientNorm: Infinity, lossScale: 32768, skipped: 1 }], DATA);
+  assertEquals(
+    written().map(({ loss_scale, skipped_steps }) => [loss_scale, skipped_steps]),
+    [[65536, 0], [32768, 1]],
+  );
+  // The same count again: this step was not skipped, so its norm must be a number.
+  log.take({ ...step, step: 3 });
+  const bad = { ...good, gradientNorm: NaN, skipped: 1 };
+  assertThrows(() => log.settle([bad], DATA), RangeError, "the norm of its gradient NaN");
+  metrics.close();
+});
+
+Deno.test("a StepLog stops where f16 cannot hold the gradients, or a skipped step's loss is none", () => {
+  for (
+    const [result, message] of [
+      [{ loss: 1, gradientNorm: NaN, lossScale: 0.5, skipped: 17 }, "use --dtype f32"],
+      [{ loss: NaN, gradientNorm: NaN, lossScale: 1024, skipped: 1 }, "the loss of step 1 is NaN"],
+    ] as const
+  ) {
+    const { log, metrics } = newLog(10);
+    log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
+    assertThrows(() => log.settle([result], DATA), RangeError, message);
+    metrics.close();
+  }
+});
+
 Deno.test("a StepLog names each row that was left out once", () => {
   const { log, shown, metrics } = newLog(10);
   const first = { imageName: "row 1", reason: "damaged" };

@@ -31,6 +31,9 @@ function bounds(row: Float64Array, label: number, scale: number) {
   return { loss, gradient };
 }
 
+/** A power of two, which multiplies without rounding. */
+const LOSS_SCALE = 8;
+
 async function check(
   device: Device,
   { rows, V, deviation, offset = 0 }: {
@@ -53,16 +56,17 @@ async function check(
     },
     count: { shape: [1], data: [count], dtype: "u32" },
     tokenLoss: { shape: [rows], data: new Array<number>(rows).fill(NaN) },
+    lossScale: { shape: [1], data: [LOSS_SCALE] },
   } as const;
   const exact = reference({ logits }, { labels, V });
-  const dlogits = crossEntropyBackward({ logits }, 1, { labels, V }).dlogits;
+  const { dlogits } = crossEntropyBackward({ logits }, LOSS_SCALE, { labels, V });
   const lossBounds = new Float64Array(rows);
   const gradientBounds = new Float64Array(rows * V);
   labels.forEach((label, r) => {
     if (label < 0) return;
     const bound = bounds(logits.subarray(r * V, (r + 1) * V), label, 1 / count);
     lossBounds[r] = bound.loss;
-    gradientBounds.set(bound.gradient, r * V);
+    gradientBounds.set(bound.gradient.map((value) => LOSS_SCALE * value), r * V);
   });
   for (const gradient of [true, false]) {
     const run = await runOp(device, inputs, (rec, tensors) => {
@@ -101,6 +105,7 @@ testOnDevices(
         labels: { shape: [3], data: [3, 0, 2], dtype: "u32" },
         count: { shape: [1], data: [3], dtype: "u32" },
         tokenLoss: { shape: [3], data: [0, 0, 0] },
+        lossScale: { shape: [1], data: [1] },
       },
       (rec, tensors) => {
         crossEntropy(rec, { ...tensors, gradient: false });

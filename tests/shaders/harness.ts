@@ -10,6 +10,7 @@ import { Device, DeviceError } from "../../shaders/runtime/device.ts";
 import { Plan } from "../../shaders/runtime/plan.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
 import {
+  type Activation,
   bufferOf,
   type DType,
   type Parameter,
@@ -24,7 +25,7 @@ import {
 export interface OpInput {
   readonly shape: readonly number[];
   readonly data: ArrayLike<number>;
-  /** "f32" when absent. Only f32 inputs have gradients. */
+  /** "f32" when absent. Only f32 and f16 inputs have gradients. */
   readonly dtype?: DType;
   readonly parameter?: boolean;
   /** false: no gradient flows into it. */
@@ -40,13 +41,15 @@ export interface RunOptions {
   dy?: ArrayLike<number>;
   /** What stands in every gradient before the op's backward pass, which must then add; absent: nothing does. */
   existing?: number;
+  /** "f16": in mixed precision, with f16 copies of the parameters. */
+  activation?: Activation;
 }
 
 /** What a run left behind. */
 export interface OpRun<I> {
   /** The returned tensor. */
   readonly y: TypedArray;
-  /** Gradients of the f32 inputs that got one. */
+  /** Gradients of the inputs that got one. */
   readonly gradients: { readonly [K in keyof I]?: Float32Array };
   /** What every input's own buffer holds afterwards: for ops that write in place. */
   readonly inputs: { readonly [K in keyof I]: TypedArray };
@@ -96,6 +99,9 @@ export function testOnGpu(name: string, test: (device: Device) => Promise<void>)
   Deno.test({ name, ignore: !device, fn: () => device && test(device) });
 }
 
+/** Words that are NaN as f32 and as two f16. */
+const NANS = [0x7fc07e00, 0xffc1ff45];
+
 /**
  * Records `build` in training mode, runs it twice and reads everything back. `build` returns the tensor y whose
  * gradient `dy` is.
@@ -106,33 +112,36 @@ export async function runOp<const I extends Readonly<Record<string, OpInput>>>(
   build: (rec: Recorder, x: Recorded<I>) => Tensor,
   options: RunOptions = {},
 ): Promise<OpRun<I>> {
-  const made = makeInputs(device, inputs);
+  const { activation = "f32" } = options;
+  const made = makeInputs(device, inputs, activation);
   const given = Object.fromEntries(
-    Object.entries(made).map(([name, { value, gradient, input }]) => [
+    Object.entries(made).map(([name, { value, gradient, half, input }]) => [
       name,
-      input.parameter ? { value, gradient } : value,
+      input.parameter ? { value, gradient, half } : value,
     ]),
   ) as Recorded<I>;
   const plan = await Plan.record(device, (rec) => {
     const y = build(rec, given);
     return recordBackward(rec, { y, made }, options);
-  }, { training: true });
+  }, { training: true, activation });
   const { y, seed, gradients } = plan.result;
   const values = Object.values(made).map(({ value }) => value);
   const read = [y, ...gradients.map((g) => g.gradient), ...values];
   const runs: TypedArray[][] = [];
-  for (const nan of [0x7fc00000, 0xffc12345]) {
+  for (const nan of NANS) {
     fill(device, { ...plan.result, made, nan }, options);
     plan.run();
     runs.push(await readAll(device, read));
   }
-  release(plan, [...values, ...Object.values(made).map((m) => m.gradient), seed]);
+  release(plan, [...values, ...Object.values(made).flatMap((m) => [m.gradient, m.half]), seed]);
   const [first = [], second = []] = runs;
   first.forEach((data, i) => assertSameBits(data, second[i]!, String(read[i])));
   const offset = 1 + gradients.length;
   return {
     y: first[0]!,
-    gradients: Object.fromEntries(gradients.map(({ name }, i) => [name, first[1 + i]])),
+    gradients: Object.fromEntries(
+      gradients.map(({ name }, i) => [name, Float32Array.from(first[1 + i]!)]),
+    ),
     inputs: Object.fromEntries(Object.keys(made).map((name, i) => [name, first[offset + i]])),
   } as OpRun<I>;
 }
@@ -152,13 +161,13 @@ function recordBackward(
   { dy, existing }: RunOptions,
 ): Recording {
   rec.keep(y);
-  const seed = dy && persistent(rec.device, "dy", y.shape);
+  const seed = dy && persistent(rec.device, "dy", y.shape, y.dtype);
   if (seed) {
     if (existing !== undefined) fillGradients(rec, { y, made, existing });
     rec.backprop(y, seed);
   }
-  const gradients = Object.entries(made).flatMap(([name, { value }]) => {
-    const gradient = dy && rec.gradientOf(value);
+  const gradients = Object.entries(made).flatMap(([name, { value, half }]) => {
+    const gradient = dy && (rec.gradientOf(value) ?? (half && rec.gradientOf(half)));
     return gradient ? [{ name, gradient: rec.keep(gradient) }] : [];
   });
   const storages = rec.commands.flatMap((command) =>
@@ -173,33 +182,39 @@ function fill(
   { made, seed, transient, nan }: Recording & { made: Record<string, Made>; nan: number },
   { dy, existing = 0 }: RunOptions,
 ): void {
-  for (const { value, gradient, input } of Object.values(made)) {
+  for (const { value, gradient, half, input } of Object.values(made)) {
     value.upload(device, typed(input));
     gradient?.upload(device, new Float32Array(gradient.length).fill(existing));
+    half?.upload(device, typed({ ...input, dtype: "f16" }));
   }
-  if (dy) seed?.upload(device, Float32Array.from(dy));
+  if (dy && seed) seed.upload(device, typed({ shape: [], data: dy, dtype: seed.dtype }));
   for (const storage of transient) poison(device, storage, nan);
 }
 
 interface Made {
   readonly value: Tensor;
   readonly gradient: Tensor | undefined;
+  readonly half: Tensor | undefined;
   readonly input: OpInput;
 }
 
 function makeInputs(
   device: Device,
   inputs: Readonly<Record<string, OpInput>>,
+  activation: Activation,
 ): Record<string, Made> {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, input]) => {
       const { shape, dtype = "f32", parameter = false, needsGradient = true } = input;
       const value = persistent(device, name, shape, dtype);
-      value.needsGradient = !parameter && needsGradient && dtype === "f32";
+      value.needsGradient = !parameter && needsGradient && (dtype === "f32" || dtype === "f16");
       const gradient = parameter && needsGradient
         ? persistent(device, `d${name}`, shape)
         : undefined;
-      return [name, { value, gradient, input }];
+      const half = parameter && activation === "f16"
+        ? persistent(device, `${name} f16`, shape, "f16")
+        : undefined;
+      return [name, { value, gradient, half, input }];
     }),
   );
 }
@@ -216,15 +231,17 @@ function fillGradients(
     for (const value of values) {
       const target = rec.gradientTarget(value);
       if (!target || target.accumulate) continue;
-      const data = new Float32Array(value.length).fill(existing);
+      const { shape, dtype, length } = value;
+      const data = typed({ shape, dtype, data: new Array<number>(length).fill(existing) });
       rec.clear(target.tensor);
-      addInto(rec, target.tensor, rec.constant("existing", value.shape, "f32", data));
+      addInto(rec, target.tensor, rec.constant("existing", shape, dtype, data));
     }
   });
 }
 
 function typed({ dtype = "f32", data }: OpInput): TypedArray {
   if (dtype === "f32") return Float32Array.from(data);
+  if (dtype === "f16") return Float16Array.from(data);
   return dtype === "u32" ? Uint32Array.from(data) : Int32Array.from(data);
 }
 
@@ -235,8 +252,9 @@ function poison(device: Device, storage: Storage, nan: number): void {
 }
 
 function assertSameBits(first: TypedArray, second: TypedArray, name: string): void {
-  const [a, b] = [first, second].map((data) => new Uint32Array(data.buffer));
-  const differs = a!.findIndex((bits, i) => bits !== b![i]);
+  const [a, b] = [first, second].map((data) => new Uint8Array(data.buffer, 0, data.byteLength));
+  const byte = a!.findIndex((bits, i) => bits !== b![i]);
+  const differs = Math.floor(byte / first.BYTES_PER_ELEMENT);
   assertEquals(
     differs,
     -1,

@@ -134,7 +134,8 @@ testOnDevices(
 
 testOnDevices("linear() and matmul() refuse shapes that do not fit", (device) => {
   const tensor = (...shape: number[]) => persistent(device, "t", shape);
-  const rec = { device, use: (p: { value: unknown }) => p.value, tensor } as unknown as Recorder;
+  const valueOf = (p: { value: unknown }) => p.value;
+  const rec = { device, use: valueOf, weight: valueOf, tensor } as unknown as Recorder;
   const parameter = { value: tensor(3, 4), gradient: undefined };
   assertThrows(() => linear(rec, tensor(2, 5), { weight: parameter }), TypeError, "Cannot apply");
   assertThrows(

@@ -9,26 +9,32 @@ import type { ModelCase } from "./model_case.ts";
 
 /** Compares every entry of generate.json. */
 export async function compareGeneration({ dir, report, model }: ModelCase): Promise<void> {
-  const entries = Json.read(`${dir}/generate.json`).entries;
   const generator = new Generator(model);
+  await eachPrompt(dir, (name, entry, batch) =>
+    report.attempt(`generate ${name}`, async () => {
+      const maxNewTokens = entry.get("max_new_tokens").number;
+      const tokens = await generator.generate(batch, { maxNewTokens, mode: "greedy" });
+      const wrong = differing(tokens.flat(), entry.get("tokens").matrix.flat());
+      report.compare(`generate ${name}`, wrong, 0, "tokens that differ");
+    }));
+  await generator.destroy();
+}
+
+/** Lets `use` see every entry of a case's generate.json, with its prompt as a batch. */
+export async function eachPrompt(
+  dir: string,
+  use: (name: string, entry: Json, batch: HostBatch) => Promise<void>,
+): Promise<void> {
   await withFile(`${dir}/generate_images.safetensors`, async (file) => {
     const images = file.readFloat32("images");
     const imageLength = images.length / (file.entry("images").shape[0] ?? 0);
-    for (const [name, entry] of entries) {
+    for (const [name, entry] of Json.read(`${dir}/generate.json`).entries) {
       if (typeof entry.value === "string") continue; // a remark
-      await report.attempt(`generate ${name}`, async () => {
-        const chosen = entry.get("image_index_in_images").numbers
-          .map((i) => images.slice(i * imageLength, (i + 1) * imageLength));
-        const tokens = await generator.generate(batchOf(entry, chosen), {
-          maxNewTokens: entry.get("max_new_tokens").number,
-          mode: "greedy",
-        });
-        const wrong = differing(tokens.flat(), entry.get("tokens").matrix.flat());
-        report.compare(`generate ${name}`, wrong, 0, "tokens that differ");
-      });
+      const chosen = entry.get("image_index_in_images").numbers
+        .map((i) => images.slice(i * imageLength, (i + 1) * imageLength));
+      await use(name, entry, batchOf(entry, chosen));
     }
   });
-  await generator.destroy();
 }
 
 function batchOf(entry: Json, images: readonly Float32Array[]): HostBatch {

@@ -56,7 +56,7 @@ export class Step {
       for (const tensor of [loss.loss, ...loss.tokenLosses]) rec.keep(tensor);
       if (training) rec.backprop(loss.loss, rec.constant("dloss", [1], "f32", Float32Array.of(1)));
       return { loss, logits: recordLogits(rec, model, tapped(taps, "decoder.norm"), logitRows) };
-    }, { training, taps });
+    }, { training, taps, activation: model.dtype });
     plan.run();
     await device.idle();
     return new Step(batch, inputs, plan, taps);

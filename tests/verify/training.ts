@@ -71,7 +71,7 @@ function checkRecipe(recipe: Json): void {
 }
 
 /** Learning rates of the projector and of the backbones at every step. */
-function ratesOf(recipe: Json): number[][] {
+export function ratesOf(recipe: Json): number[][] {
   const highest = recipe.get("max_lr").numbers;
   const schedule = recipe.get("max_steps_for_schedule").number;
   return Array.from(
@@ -81,7 +81,7 @@ function ratesOf(recipe: Json): number[][] {
 }
 
 /** All batches b0, b1, …: step i takes the one numbered i modulo their count. */
-async function readBatches(path: string): Promise<HostBatch[]> {
+export async function readBatches(path: string): Promise<HostBatch[]> {
   const batches: HostBatch[] = [];
   await withFile(path, (file) => {
     do batches.push(readBatch(file, `b${batches.length}.`)); while (

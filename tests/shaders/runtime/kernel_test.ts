@@ -1,8 +1,9 @@
 // Declaring and compiling kernels: TypeScript and WGSL cannot drift apart silently.
 
-import { assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { kernel, packParams, ShaderError } from "../../../shaders/runtime/kernel.ts";
 import { Plan } from "../../../shaders/runtime/plan.ts";
+import { Recorder } from "../../../shaders/runtime/recorder.ts";
 import { persistent } from "../../../shaders/runtime/tensor.ts";
 import { testOnDevices } from "../harness.ts";
 
@@ -65,6 +66,54 @@ Deno.test("packParams() refuses values of the wrong kind", () => {
     TypeError,
     "factor is undefined, expected f32",
   );
+});
+
+Deno.test("kernel() reads element types, through aliases and vectors, and refuses structures", () => {
+  const typed = (x: string, y: string) =>
+    WGSL.replace("x: array<f32>", `x: array<${x}>`).replace("y: array<f32>", `y: array<${y}>`);
+  const types = (...code: string[]) =>
+    [...kernel({ ...SPEC, code }).layout.values()].map(({ dtype }) => dtype);
+  assertEquals(types(WGSL), ["f32", "f32"]);
+  assertEquals(types("alias act4 = vec4<f16>;", typed("act4", "vec2f")), ["f16", "f32"]);
+  assertEquals(types(typed("u32", "atomic<u32>")), ["u32", "u32"]);
+  assertThrows(() => types(typed("Pair", "f32")), ShaderError, '"x" is an array of Pair');
+});
+
+testOnDevices("a tensor whose elements are not of the kernel's type throws", (device) => {
+  const rec = new Recorder(device);
+  const [x, y] = [rec.tensor("x", [4], "f16"), rec.tensor("y", [4])];
+  const options = { params: { length: 4, factor: 2 }, tensors: { x, y }, workgroups: [1] } as const;
+  assertThrows(
+    () => rec.dispatch(kernel(SPEC), options),
+    TypeError,
+    '"x" is f16 x [4], expected f32',
+  );
+  return Promise.resolve();
+});
+
+testOnDevices("directives work in any of a kernel's files", async (device) => {
+  if (!device.f16) return console.log(`skipped: ${device.description} has no shader-f16`);
+  const code = [WGSL.replace("x: array<f32>", "x: array<f16>").replace("x[id.x]", "f32(x[id.x])")];
+  const scale = kernel({
+    ...SPEC,
+    name: "scale f16",
+    code: [...code, "enable f16;", "// WIDTH is declared before", "enable f16;"],
+    constants: ["WIDTH"],
+  });
+  const x = persistent(device, "x", [3], "f16", Float16Array.of(1, 2, 3));
+  const plan = await Plan.record(device, (rec) => {
+    const y = rec.keep(rec.tensor("y", [3]));
+    rec.dispatch(scale, {
+      params: { length: 3, factor: 2 },
+      tensors: { x, y },
+      workgroups: [1],
+      constants: { WIDTH: 1 },
+    });
+    return y;
+  });
+  plan.run();
+  assertEquals(await plan.read(plan.result), [Float32Array.of(2, 4, 6)]);
+  plan.destroy();
 });
 
 testOnDevices(

@@ -14,11 +14,15 @@ import EPILOGUE_RESIDUAL from "./epilogue_residual.wgsl" with { type: "text" };
 import EPILOGUE_STORE from "./epilogue_store.wgsl" with { type: "text" };
 import EPILOGUE_WEIGHT_BIAS from "./epilogue_weight_bias.wgsl" with { type: "text" };
 import GELU from "./gelu.wgsl" with { type: "text" };
+import FEW_ROWS from "./matmul_few_rows.wgsl" with { type: "text" };
 import LAYOUT from "./matmul_operands.wgsl" with { type: "text" };
 import SUBGROUP from "./matmul_subgroup.wgsl" with { type: "text" };
 import TILED from "./matmul_tiled.wgsl" with { type: "text" };
+import REDUCE_SUBGROUP from "./reduce_subgroup.wgsl" with { type: "text" };
+import REDUCE_WORKGROUP from "./reduce_workgroup.wgsl" with { type: "text" };
 import { type Format, formatOf, operand, output } from "./operands.ts";
 import { type Kernel, kernel } from "./runtime/kernel.ts";
+import type { Device } from "./runtime/device.ts";
 import type { Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
@@ -67,9 +71,18 @@ export interface MatmulOptions {
   readonly residualRows?: number;
 }
 
+/** Ways to compute a product: WGSL, and the names of its constants. */
+const FAMILIES = {
+  subgroup: { code: [SUBGROUP], constants: ["LANES"] },
+  tiled: { code: [TILED], constants: [] },
+  few_rows_subgroup: { code: [REDUCE_SUBGROUP, FEW_ROWS], constants: ["ROWS"] },
+  few_rows_workgroup: { code: [REDUCE_WORKGROUP, FEW_ROWS], constants: ["ROWS"] },
+} as const;
+type Family = keyof typeof FAMILIES;
+
 /** What distinguishes kernels. */
 interface Variant {
-  readonly family: "subgroup" | "tiled";
+  readonly family: Family;
   readonly lhs: Format;
   readonly rhs: Format;
   readonly y: Format;
@@ -104,17 +117,20 @@ function declare(name: string, variant: Variant): Kernel {
       ...reads.map((tensor, i) => operand(tensor, 5 + i, side)),
       ...writes.map((tensor, i) => output(tensor, 7 + i, y)),
       ...code,
-      family === "subgroup" ? SUBGROUP : TILED,
+      ...FAMILIES[family].code,
     ],
     entry: "forward",
     params: { rows: "u32", columns: "u32", depth: "u32", residual_rows: "u32" },
     bindings: ["lhs", "rhs", "y", ...reads, ...writes, ...own],
-    constants: family === "subgroup" ? ["LANES"] : [],
+    constants: FAMILIES[family].constants,
   });
 }
 
 /** Rows and columns of y that a workgroup owns in the family of tiles. */
 const TILE = [64, 64] as const;
+/** Up to so many rows, a product with a transposed right operand is bound by reading that once. */
+const FEW_ROWS_MOST = 8;
+const FEW_ROWS_COLUMNS = 16;
 
 const TILED_CONSTANTS = {
   TILE_ROWS: TILE[0],
@@ -123,6 +139,38 @@ const TILED_CONSTANTS = {
   LHS_BLOCKS: 4 * TILE[0],
   RHS_BLOCKS: 4 * TILE[1],
 };
+
+/** The family for a product, its constants, and the grid. */
+function choose(device: Device, options: MatmulOptions) {
+  const { rows, columns, depth, transposeLhs, transposeRhs } = options;
+  const lanes = device.subgroupSize;
+  const grid = (tileRows: number, tileColumns: number): [number, number] => [
+    Math.ceil(columns / tileColumns),
+    Math.ceil(rows / tileRows),
+  ];
+  if (rows <= FEW_ROWS_MOST && transposeRhs && !transposeLhs && depth % 4 === 0) {
+    const workgroups = grid(rows, FEW_ROWS_COLUMNS);
+    if (lanes === 0) {
+      return { family: "few_rows_workgroup", workgroups, constants: { ROWS: rows } } as const;
+    }
+    return {
+      family: "few_rows_subgroup",
+      workgroups,
+      constants: { ROWS: rows, LANES: lanes },
+    } as const;
+  }
+  const layout = {
+    LHS_TRANSPOSED: transposeLhs ?? false,
+    RHS_TRANSPOSED: transposeRhs ?? false,
+    DEPTH_TAIL: depth % 4 !== 0,
+  };
+  if (lanes >= 8) {
+    const constants = { ...layout, LANES: lanes };
+    return { family: "subgroup", workgroups: grid(32, 8 * lanes), constants } as const;
+  }
+  const constants = { ...layout, ...TILED_CONSTANTS };
+  return { family: "tiled", workgroups: grid(...TILE), constants } as const;
+}
 
 /** Records `y = lhs · rhs` with an epilogue. @throws {TypeError} where a length does not fit its tensor. */
 export function matmul(rec: Recorder, options: MatmulOptions): void {
@@ -135,26 +183,20 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
     );
   }
   const { device } = rec;
-  const { transposeLhs = false, transposeRhs = false } = options;
-  const lanes = device.subgroupSize;
-  const family = lanes >= 8 ? "subgroup" : "tiled";
+  const { family, workgroups, constants } = choose(device, options);
   const formats = {
-    lhs: formatOf(device, transposeLhs ? rows : depth, activationOf(lhs)),
-    rhs: formatOf(device, transposeRhs ? depth : columns, activationOf(rhs)),
+    lhs: formatOf(device, options.transposeLhs ? rows : depth, activationOf(lhs)),
+    rhs: formatOf(device, options.transposeRhs ? depth : columns, activationOf(rhs)),
     y: formatOf(device, columns, activationOf(y)),
     side: formatOf(device, columns),
   };
-  const [tileRows, tileColumns] = family === "subgroup" ? [32, 8 * lanes] : TILE;
   rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {
     params: { rows, columns, depth, residual_rows: options.residualRows ?? rows },
     tensors: { lhs, rhs, y, ...options.extra },
-    workgroups: [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows)],
+    workgroups,
     constants: {
-      LHS_TRANSPOSED: transposeLhs,
-      RHS_TRANSPOSED: transposeRhs,
-      DEPTH_TAIL: depth % 4 !== 0,
+      ...constants,
       ...(epilogue === "store" ? { ACCUMULATE: options.accumulate ?? false } : {}),
-      ...(family === "subgroup" ? { LANES: lanes } : TILED_CONSTANTS),
     },
   });
 }

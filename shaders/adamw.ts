@@ -3,47 +3,61 @@
  *
  * Source: Loshchilov and Hutter 2019, algorithm 2, as torch.optim.AdamW computes it.
  */
-import ACT_F16 from "./act_f16.wgsl" with { type: "text" };
 import ADAMW_MIXED_WGSL from "./adamw_mixed.wgsl" with { type: "text" };
 import ADAMW_WGSL from "./adamw.wgsl" with { type: "text" };
-import ELEMENT_SCALAR from "./element_scalar.wgsl" with { type: "text" };
-import ELEMENT_VEC4 from "./element_vec4.wgsl" with { type: "text" };
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
+import { type Format, formatOf, operand, output } from "./operands.ts";
 import { kernel } from "./runtime/kernel.ts";
+import type { Device } from "./runtime/device.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-function kernels(name: string, element: string) {
+/** The kernels for a format of the f32 tensors, and the f16 copy's. */
+function declare(format: Format, half: Format) {
+  const tensors = [
+    operand("gradient", 1, format),
+    ...["value", "m", "v"].map((name, i) => output(name, 4 + i, format)),
+  ];
   const declaration = {
-    code: [element, ADAMW_WGSL, INDEX_WGSL],
+    code: [...tensors, ADAMW_WGSL, INDEX_WGSL],
     params: { length: "u32" },
   } as const;
+  const mixed = [...declaration.code, output("half", 8, half), ADAMW_MIXED_WGSL];
   return {
     forward: kernel({
       ...declaration,
-      name: `adamw.forward.${name}`,
+      name: `adamw.forward.${format}`,
       entry: "forward",
       bindings: ["gradient", "hyper", "value", "m", "v"],
     }),
     forwardScaled: kernel({
       ...declaration,
-      name: `adamw.forward_scaled.${name}`,
+      name: `adamw.forward_scaled.${format}`,
       entry: "forward_scaled",
       bindings: ["gradient", "hyper", "scale", "value", "m", "v"],
+    }),
+    mixed: kernel({
+      ...declaration,
+      name: `adamw.forward_mixed.${format}`,
+      code: mixed,
+      entry: "forward_mixed",
+      bindings: ["gradient", "hyper", "value", "m", "v", "decision", "half"],
     }),
   };
 }
 
-const SCALAR = kernels("scalar", ELEMENT_SCALAR);
-const VEC4 = kernels("vec4", ELEMENT_VEC4);
+const declared = new Map<Format, ReturnType<typeof declare>>();
 
-const MIXED = kernel({
-  name: "adamw.forward_mixed",
-  code: [ACT_F16, ELEMENT_VEC4, ADAMW_WGSL, ADAMW_MIXED_WGSL, INDEX_WGSL],
-  entry: "forward_mixed",
-  params: { length: "u32" },
-  bindings: ["gradient", "hyper", "value", "m", "v", "decision", "half"],
-});
+/** The kernels for `length` values. */
+function kernels(device: Device, length: number): ReturnType<typeof declare> {
+  const format = formatOf(device, length);
+  const known = declared.get(format) ?? declare(format, formatOf(device, length, "f16"));
+  declared.set(format, known);
+  return known;
+}
+
+/** Values that a workgroup updates. */
+const GROUP_VALUES = 2048;
 
 /** Hyperparameters of one step; `step` counts from 1. */
 export interface AdamwHyper {
@@ -98,10 +112,9 @@ export function adamw(rec: Recorder, tensors: AdamwTensors): void {
       `Cannot update ${value} by ${gradient}, ${m}, ${v} and ${hyper}: expected ${value.length} elements each and 8`,
     );
   }
-  const vec4 = value.length % 4 === 0;
-  const params = { length: vec4 ? value.length / 4 : value.length };
-  const { forward, forwardScaled } = vec4 ? VEC4 : SCALAR;
-  const workgroups = grid(params.length, 64);
+  const params = { length: value.length };
+  const { forward, forwardScaled } = kernels(rec.device, value.length);
+  const workgroups = grid(value.length, GROUP_VALUES);
   const bound = { gradient, hyper, value, m, v };
   if (scale) rec.dispatch(forwardScaled, { params, tensors: { ...bound, scale }, workgroups });
   else rec.dispatch(forward, { params, tensors: bound, workgroups });
@@ -118,19 +131,19 @@ export interface AdamwMixedTensors extends Omit<AdamwTensors, "scale"> {
 /**
  * Records one step in mixed precision, which the GPU may skip.
  *
- * @throws {TypeError} where the lengths differ, or are no multiple of four.
+ * @throws {TypeError} where the lengths differ.
  */
 export function adamwMixed(rec: Recorder, tensors: AdamwMixedTensors): void {
   const { value, gradient, m, v, half } = tensors;
   const { length } = value;
-  if ([gradient, m, v, half].some((tensor) => tensor.length !== length) || length % 4 !== 0) {
+  if ([gradient, m, v, half].some((tensor) => tensor.length !== length)) {
     throw new TypeError(
-      `Cannot update ${value} and ${half} by ${gradient}, ${m} and ${v}: expected ${length} elements each, in fours`,
+      `Cannot update ${value} and ${half} by ${gradient}, ${m} and ${v}: expected ${length} elements each`,
     );
   }
-  rec.dispatch(MIXED, {
-    params: { length: length / 4 },
+  rec.dispatch(kernels(rec.device, length).mixed, {
+    params: { length },
     tensors: { ...tensors },
-    workgroups: grid(length / 4, 64),
+    workgroups: grid(length, GROUP_VALUES),
   });
 }

@@ -2,20 +2,15 @@
  * The L2 norm of all gradients together and the factor that clips it (torch's clip_grad_norm_).
  */
 import GRADIENT_NORM_WGSL from "./gradient_norm.wgsl" with { type: "text" };
+import { type Format, formatOf, operand } from "./operands.ts";
 import { kernel } from "./runtime/kernel.ts";
 import type { Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
 const DECLARATION = {
-  code: [GRADIENT_NORM_WGSL],
+  code: [operand("gradient", 1, "scalar"), GRADIENT_NORM_WGSL],
   params: { length: "u32", groups: "u32", first: "u32", max_norm: "f32" },
 } as const;
-const SQUARE_SUMS = kernel({
-  ...DECLARATION,
-  name: "gradient_norm.square_sums",
-  entry: "square_sums",
-  bindings: ["gradient", "partial_sums"],
-});
 const FINISH = kernel({
   ...DECLARATION,
   name: "gradient_norm.finish",
@@ -23,7 +18,19 @@ const FINISH = kernel({
   bindings: ["partial_sums", "norm", "scale"],
 });
 
-/** Threads of a workgroup, and the most workgroups for one gradient: 262,144 threads stride over it. */
+function declareSums(format: Format) {
+  return kernel({
+    ...DECLARATION,
+    name: `gradient_norm.square_sums.${format}`,
+    code: [operand("gradient", 1, format), GRADIENT_NORM_WGSL],
+    entry: "square_sums",
+    bindings: ["gradient", "partial_sums"],
+  });
+}
+
+const declared = new Map<Format, ReturnType<typeof declareSums>>();
+
+/** Threads of a workgroup, and the most workgroups for one gradient: 262,144 threads share it. */
 const THREADS = 256;
 const MAX_WORKGROUPS = 1024;
 /** Stands for "no clipping": the largest float32. */
@@ -39,14 +46,17 @@ export function gradientNorm(
   maxNorm: number = NO_LIMIT,
 ): { norm: Tensor; scale: Tensor } {
   const counts = gradients.map(({ length }) =>
-    Math.min(MAX_WORKGROUPS, Math.ceil(length / THREADS))
+    Math.min(MAX_WORKGROUPS, Math.ceil(length / (4 * THREADS)))
   );
   const total = counts.reduce((sum, count) => sum + count, 0);
   const partial_sums = rec.tensor("gradient_norm sums", [total]);
   let first = 0;
   gradients.forEach((gradient, i) => {
     const groups = counts[i] ?? 0;
-    rec.dispatch(SQUARE_SUMS, {
+    const format = formatOf(rec.device, gradient.length);
+    const sums = declared.get(format) ?? declareSums(format);
+    declared.set(format, sums);
+    rec.dispatch(sums, {
       params: { length: gradient.length, groups, first, max_norm: maxNorm },
       tensors: { gradient, partial_sums },
       workgroups: [groups],

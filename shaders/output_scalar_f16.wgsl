@@ -3,8 +3,8 @@ enable f16;
 @group(0) @binding(3) var<storage, read_write> out: array<f16>;
 
 // Stores the first `count` of four values from flat index i on.
-fn put_out4(i: u32, count: u32, value: vec4f) {
-  for (var j = 0u; j < count; j++) { out[i + j] = f16(value[j]); }
+fn put_out4(i: u32, count: u32, four: vec4f) {
+  for (var j = 0u; j < count; j++) { out[i + j] = f16(four[j]); }
 }
 
 fn get_out4(i: u32) -> vec4f { return vec4f(vec4<f16>(out[i], out[i + 1u], out[i + 2u], out[i + 3u])); }

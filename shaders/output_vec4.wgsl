@@ -2,6 +2,6 @@
 @group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 
 // Stores four values from flat index i on; count is four.
-fn put_out4(i: u32, count: u32, value: vec4f) { out[i >> 2u] = value; }
+fn put_out4(i: u32, count: u32, four: vec4f) { out[i >> 2u] = four; }
 
 fn get_out4(i: u32) -> vec4f { return out[i >> 2u]; }

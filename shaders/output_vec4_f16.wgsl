@@ -3,6 +3,6 @@ enable f16;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f16>>;
 
 // Stores four values from flat index i on; count is four.
-fn put_out4(i: u32, count: u32, value: vec4f) { out[i >> 2u] = vec4<f16>(value); }
+fn put_out4(i: u32, count: u32, four: vec4f) { out[i >> 2u] = vec4<f16>(four); }
 
 fn get_out4(i: u32) -> vec4f { return vec4f(out[i >> 2u]); }

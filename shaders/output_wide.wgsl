@@ -2,8 +2,8 @@
 @group(0) @binding(3) var<storage, read_write> out: array<vec2<u64>>;
 
 // Stores four values from flat index i on; count is four.
-fn put_out4(i: u32, count: u32, value: vec4f) {
-  let bits = bitcast<vec4u>(value);
+fn put_out4(i: u32, count: u32, four: vec4f) {
+  let bits = bitcast<vec4u>(four);
   out[i >> 2u] = vec2<u64>(u64(bits.x) | (u64(bits.y) << 32u), u64(bits.z) | (u64(bits.w) << 32u));
 }
 

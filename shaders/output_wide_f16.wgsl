@@ -3,8 +3,8 @@
 @group(0) @binding(3) var<storage, read_write> out: array<u64>;
 
 // Stores four values from flat index i on; count is four.
-fn put_out4(i: u32, count: u32, value: vec4f) {
-  out[i >> 2u] = u64(pack2x16float(value.xy)) | (u64(pack2x16float(value.zw)) << 32u);
+fn put_out4(i: u32, count: u32, four: vec4f) {
+  out[i >> 2u] = u64(pack2x16float(four.xy)) | (u64(pack2x16float(four.zw)) << 32u);
 }
 
 fn get_out4(i: u32) -> vec4f {

@@ -134,14 +134,13 @@ testOnGpu("adamwMixed() is AdamW at the number of steps applied", async (device)
   }
 });
 
-testOnGpu("adamwMixed() refuses lengths that differ or are no multiple of four", (device) => {
+testOnGpu("adamwMixed() refuses lengths that differ", (device) => {
   const tensors = (length: number, halfLength: number) => {
     const f32 = persistent(device, "x", [length]);
     const half = persistent(device, "half", [halfLength], "f16");
     return { value: f32, gradient: f32, m: f32, v: f32, hyper: f32, decision: f32, half };
   };
   const rec = new Recorder(device);
-  assertThrows(() => adamwMixed(rec, tensors(6, 6)), TypeError, "in fours");
   assertThrows(() => adamwMixed(rec, tensors(8, 4)), TypeError, "expected 8 elements each");
   return Promise.resolve();
 });

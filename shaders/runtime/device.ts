@@ -6,6 +6,7 @@
  *
  * Source: W3C WebGPU, sections 4.4 (GPUDevice) and 22 (errors).
  */
+import type { MatmulChoices } from "../matmul_choice.ts";
 import type { Compiled } from "./kernel.ts";
 import type { Activation } from "./tensor.ts";
 
@@ -44,6 +45,8 @@ export class Device {
   readonly pipelines: Map<string, Promise<Compiled>> = new Map();
   /** The faster element type for activations, once it was measured (model/precision.ts). */
   preferredDtype: Promise<Activation> | undefined;
+  /** The kernels for matrix products, once they were measured (matmul_tuning.ts). */
+  matmulChoices: MatmulChoices | undefined;
   #error: DeviceError | undefined;
 
   private constructor(

@@ -118,7 +118,7 @@ export class ParameterStore {
     if (data.length !== elements(shape)) {
       throw new TypeError(`Cannot set ${name}: ${data.length} values, expected [${shape}]`);
     }
-    this.device.gpu.queue.writeBuffer(
+    this.device.write(
       bufferOf(group.value),
       first * Float32Array.BYTES_PER_ELEMENT,
       new Float32Array(data),

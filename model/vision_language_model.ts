@@ -8,7 +8,7 @@ import { embedding } from "../shaders/embedding.ts";
 import { linearCrossEntropy, type Loss } from "../shaders/linear_cross_entropy.ts";
 import type { Device } from "../shaders/runtime/device.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
-import type { Tensor } from "../shaders/runtime/tensor.ts";
+import { slice, type Tensor } from "../shaders/runtime/tensor.ts";
 import { scatterRows } from "../shaders/scatter_rows.ts";
 import type { Backbone } from "./backbones.ts";
 import { expectedParameters, openCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -131,9 +131,11 @@ export class VisionLanguageModel {
     return rec.tap("inputs_embeds", scatterRows(rec, text, flat, inputs.imageRows));
   }
 
-  /** Records the mean loss over the labels of a batch, and each token's. */
-  loss(rec: Recorder, inputs: BatchInputs): Loss {
-    const { labelRows: rows, labels, count } = inputs;
+  /** Records the mean loss over the labels of a batch, `capacity` at most, and each token's. */
+  loss(rec: Recorder, inputs: BatchInputs, capacity: number = inputs.shape.labels): Loss {
+    const { count } = inputs;
+    const rows = slice(inputs.labelRows, 0, [capacity]);
+    const labels = slice(inputs.labels, 0, [capacity]);
     const hidden = this.forward(rec, inputs);
     return linearCrossEntropy(rec, hidden, this.decoder.head, { rows, labels, count });
   }

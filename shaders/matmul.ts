@@ -139,6 +139,7 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
   rec.dispatch(matmulKernel({ family, transposeLhs, ...formats, epilogue }), {
     params: { rows, columns, depth, residual_rows: options.residualRows ?? rows },
     tensors: { lhs, rhs, y, ...options.extra },
+    flops: 2 * rows * columns * depth,
     workgroups: [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows)],
     constants: {
       RHS_TRANSPOSED: transposeRhs,

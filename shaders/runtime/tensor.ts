@@ -92,7 +92,7 @@ export class Tensor {
         `Cannot upload to ${this}: ${data.length} values, expected ${this.length}`,
       );
     }
-    device.gpu.queue.writeBuffer(bufferOf(this), this.storage.byteOffset, data);
+    device.write(bufferOf(this), this.storage.byteOffset, data);
   }
 }
 

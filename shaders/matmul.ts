@@ -193,6 +193,7 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
   rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {
     params: { rows, columns, depth, residual_rows: options.residualRows ?? rows },
     tensors: { lhs, rhs, y, ...options.extra },
+    flops: 2 * rows * columns * depth,
     workgroups,
     constants: {
       ...constants,

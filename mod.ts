@@ -10,7 +10,8 @@
  *    one linear layer) and a language model (Llama), under nanoVLM's names; it reads and writes nanoVLM's checkpoints.
  *    Its shape is a `VLMConfig`; `presets` has three.
  * 3. **Training.** `Trainer` records a step once (forward, loss, backward, `AdamW`) and replays it for every batch; `getLr()`
- *    is the schedule. `train()` puts all of it together: start reading the code there.
+ *    is the schedule. `planTraining()` says beforehand what that takes, `choosePlan()` how to do with the memory there is.
+ *    `train()` puts all of it together: start reading the code there.
  * 4. **Evaluation.** `LossMeter` measures losses, `evaluate()` counts right answers.
  * 5. **Answers.** `Generator` continues a prompt token by token with a KV cache, `StreamingDecoder` turns tokens into text.
  *
@@ -94,7 +95,9 @@ export type { HostBatch } from "./model/inputs.ts";
 // 3. Training
 export { AdamW, type LearningRates } from "./model/optimizer.ts";
 export { getLr } from "./model/schedule.ts";
-export { type StepResult, Trainer } from "./model/training_step.ts";
+export { type Choice, choosePlan, type MemoryRequest } from "./model/plan_choice.ts";
+export { planTraining, type TrainingPlan } from "./model/training_plan.ts";
+export { type StepResult, Trainer, type TrainerOptions } from "./model/training_step.ts";
 export { train, type TrainingReport } from "./train.ts";
 export { Display, type Output } from "./runs/display.ts";
 export type { Example } from "./runs/examples.ts";

@@ -4,6 +4,7 @@
  * Start reading here: `train()` composes everything else. `deno task train --help` shows the command's flags.
  * Source: train() of nanoVLM v0.1, train.py.
  */
+import { openDevice } from "./commands/device.ts";
 import { copyTokenizer, localTokenizer, openTokenizer } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
@@ -15,7 +16,8 @@ import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import { imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
-import { getLr } from "./model/schedule.ts";
+import { ratesAt } from "./model/schedule.ts";
+import type { TrainingPlan } from "./model/training_plan.ts";
 import { Trainer } from "./model/training_step.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
@@ -24,6 +26,7 @@ import { BestModel } from "./runs/best_model.ts";
 import { Display } from "./runs/display.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./runs/examples.ts";
 import { Metrics } from "./runs/metrics.ts";
+import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
 import { percent, type Score, scoreTable } from "./runs/report.ts";
 import { StepLog } from "./runs/step_log.ts";
 import {
@@ -51,6 +54,10 @@ export interface TrainingReport extends Score {
   readonly baseline_accuracy: number | null;
   /** On `test_dataset_path`, where there is one. */
   readonly test_accuracy: number | null;
+  /** What the plan said that training takes on the GPU. */
+  readonly planned_bytes: number;
+  /** The most that it took there before the first evaluation. */
+  readonly peak_bytes: number;
   /** From the first step to the last evaluation while training. */
   readonly seconds: number;
   /** Questions about five held-out pictures. */
@@ -70,6 +77,7 @@ interface Run {
   readonly test: Samples | undefined;
   readonly metrics: Metrics;
   readonly model: VisionLanguageModel;
+  readonly plan: TrainingPlan;
   readonly trainer: Trainer;
   readonly subject: Subject;
   readonly best: BestModel;
@@ -91,13 +99,11 @@ export async function train(
   const { vlm, train } = run.config;
   display.print(describe(run));
   const log = new StepLog(display, metrics, steps);
+  let peakBytes: number | undefined;
   try {
     for (let step = 1; step <= steps; step++) {
       const batch = await data.loader.next();
-      const rates = {
-        projector: getLr(step - 1, train.lr_mp, steps),
-        backbones: getLr(step - 1, train.lr_backbones, steps),
-      };
+      const rates = ratesAt(step - 1, steps, train);
       await trainer.step(batch, rates); // does not wait for the GPU
 
       const tokens = batch.realTokens + batch.size * imageTokens(vlm);
@@ -106,6 +112,7 @@ export async function train(
       if (log.isFull || isDue) log.settle(await trainer.results(), data.loader);
 
       if (isDue) {
+        peakBytes ??= run.device.peakBytes;
         const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
         const batchSize = train.mmstar_batch_size;
         const result = await evaluate(subject, data.heldOut, { batchSize, indices });
@@ -117,7 +124,7 @@ export async function train(
     }
     if (log.cutNote) display.print(log.cutNote);
     best.restore(model);
-    return await finish(run, log.seconds);
+    return await finish(run, { seconds: log.seconds, peakBytes: peakBytes ?? 0 });
   } finally {
     display.clear();
     await release(run);
@@ -125,7 +132,9 @@ export async function train(
 }
 
 /** Opens data, device and model; what can fail for want of a file does so before the GPU is asked for anything. */
-async function prepare({ config: { vlm: asked, train }, checkpoint, out }: TrainingRequest) {
+async function prepare(
+  { config: { vlm: asked, train }, checkpoint, out, memory, tuned = false }: TrainingRequest,
+): Promise<Run> {
   using weights = openWeights({ vlm: asked, train }, checkpoint);
   const { vlm, sources: backbones } = weights;
   const tokenizerName = localTokenizer(vlm.lm_tokenizer);
@@ -135,18 +144,19 @@ async function prepare({ config: { vlm: asked, train }, checkpoint, out }: Train
   try {
     const metrics = Metrics.open(out);
     await copyTokenizer(tokenizerName, out);
-    const device = await Device.open();
-    const { seed, initialization } = train;
+    const device = await openDevice(tuned);
     const dtype = await chooseDtype(device, train.dtype);
+    const plan = await requirePlan(device, { vlm, train }, { memory, dtype });
+    const { seed, initialization } = train;
     const options = { training: true, dtype, seed, initialization, backbones };
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
-    const trainer = new Trainer(model, new AdamW(model.store));
+    const trainer = new Trainer(model, new AdamW(model.store), plan);
     const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
     const best = new BestModel(out);
     return {
       config: { vlm, train },
-      ...{ steps, device, data, test, metrics, model, trainer, subject, best },
+      ...{ steps, device, data, test, metrics, model, plan, trainer, subject, best },
     };
   } catch (error) {
     data.loader.close();
@@ -171,7 +181,7 @@ async function release({ data, metrics, subject, trainer, model, device }: Run):
 }
 
 /** What is known before the first step. */
-function describe({ config: { vlm, train }, steps, device, data, model }: Run): string {
+function describe({ config: { vlm, train }, steps, device, data, model, plan }: Run): string {
   const count = (prefix: string) =>
     model.store.shapes.filter(({ name }) => name.startsWith(prefix))
       .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
@@ -192,6 +202,7 @@ function describe({ config: { vlm, train }, steps, device, data, model }: Run): 
     `Steps       ${steps} of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
     } epochs, ${imageTokens(vlm) + vlm.lm_max_length} tokens a question`,
+    planText(plan),
   ].join("\n");
 }
 
@@ -207,8 +218,8 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, best, subject }: Run,
-  seconds: number,
+  { config: { train }, steps, data, test, metrics, plan, best, subject }: Run,
+  { seconds, peakBytes }: { seconds: number; peakBytes: number },
 ): Promise<TrainingReport> {
   const { dataset, rows, heldOut, indices } = data;
   const batchSize = train.mmstar_batch_size;
@@ -228,6 +239,8 @@ async function finish(
       ? await baselineAccuracy(dataset, rows, answers)
       : null,
     test_accuracy: tested?.accuracy ?? null,
+    planned_bytes: plan.totalBytes,
+    peak_bytes: peakBytes,
     seconds,
     examples,
     command: generateCommand(picture, question, best.folder),
@@ -246,6 +259,9 @@ function reportText(report: TrainingReport): string {
     `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
     scoreTable(report, report.by_category),
     `\nAccuracy ${percent(report.accuracy)}, loss ${report.loss.toFixed(4)}`,
+    `GPU memory of training: ${megabytes(report.peak_bytes)}, planned ${
+      megabytes(report.planned_bytes)
+    }`,
     ...(baseline === null
       ? []
       : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
@@ -256,6 +272,15 @@ function reportText(report: TrainingReport): string {
   ].join("\n");
 }
 
+/** Prints what a run would take: where the precision is left open, in f16 if the GPU has it, for nothing is measured. */
+async function showPlan({ config, memory }: TrainingRequest, isJson: boolean) {
+  const device = await Device.open();
+  const { dtype: asked } = config.train;
+  const dtype = asked !== "auto" ? asked : device.f16 ? "f16" : "f32";
+  console.log(await planReport(device, config, { memory, dtype, isJson }));
+  device.destroy();
+}
+
 const COMMAND: Command<typeof TRAIN_FLAGS> = {
   call: "deno task train",
   summary: "Trains a vision-language model and keeps the best one.",
@@ -263,8 +288,10 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
   flags: TRAIN_FLAGS,
   run: async (args: Arguments<typeof TRAIN_FLAGS>) => {
     const isJson = args.has("json");
+    const request = await trainingRequest(args);
+    if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
-    const report = await train(await trainingRequest(args), display);
+    const report = await train(request, display);
     console.log(isJson ? JSON.stringify(report) : reportText(report));
   },
 };

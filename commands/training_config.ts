@@ -9,8 +9,11 @@ import { readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
 import { applySettings, parseVLMConfig } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
+import type { MemoryRequest } from "../model/plan_choice.ts";
 import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
+import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
+import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
 
 type PresetName = keyof typeof presets;
 const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
@@ -68,12 +71,14 @@ export const TRAIN_FLAGS = {
     help: "where random numbers start; the same seed gives the same losses",
   },
   "dtype": DTYPE_FLAG,
+  "no-tune": NO_TUNE_FLAG,
   "config": { value: "FILE", help: "JSON file with keys of the model or of the training" },
   "set": {
     value: "key=value",
     many: true,
     help: "one such key, such as lm_n_blocks=4; may be given several times",
   },
+  ...MEMORY_FLAGS,
   "json": { help: "print one JSON report at the end; progress goes to stderr" },
 } as const satisfies Flags;
 
@@ -85,6 +90,10 @@ export interface TrainingRequest {
   readonly checkpoint: string | undefined;
   /** The output folder. */
   readonly out: string;
+  /** How to do with the memory that there is. */
+  readonly memory: MemoryRequest;
+  /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
+  readonly tuned?: boolean;
 }
 
 /** Keys that flags by name set. */
@@ -130,7 +139,7 @@ export async function trainingRequest(
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
-  return { config, checkpoint, out };
+  return { config, checkpoint, out, memory: memoryRequest(args), tuned: !args.has("no-tune") };
 }
 
 /** `config` changed by settings, which the user wrote. */

@@ -5,7 +5,7 @@
  */
 import type { Tensor } from "../shaders/runtime/tensor.ts";
 import { BatchPlans } from "./batch_plans.ts";
-import { type HostBatch, IGNORED_LABEL, labelCapacity } from "./inputs.ts";
+import { type HostBatch, labelCount, roomFor } from "./inputs.ts";
 import type { VisionLanguageModel } from "./vision_language_model.ts";
 
 /** The loss of a batch. */
@@ -24,7 +24,9 @@ export class LossMeter {
   constructor(readonly model: VisionLanguageModel) {
     this.#plans = new BatchPlans(
       model,
-      (rec, inputs) => ({ loss: rec.keep(model.loss(rec, inputs).loss) }),
+      (rec, inputs, labels) => ({
+        loss: rec.keep(model.loss(rec, inputs, { capacity: labels }).loss),
+      }),
       { training: false },
     );
   }
@@ -35,10 +37,10 @@ export class LossMeter {
    * @throws {DeviceError} {ShaderError} {RangeError} where the batch does not fit the model.
    */
   async measure(batch: HostBatch): Promise<BatchLoss> {
-    const count = batch.labels?.filter((label) => label !== IGNORED_LABEL).length ?? 0;
+    const count = labelCount(batch);
     if (count === 0) return { sum: 0, count };
     // Powers of two, so that few plans serve all batches.
-    const labels = 2 ** Math.ceil(Math.log2(labelCapacity(batch)));
+    const labels = 2 ** Math.ceil(Math.log2(roomFor(count)));
     const { size, length } = batch;
     const { inputs, plan } = await this.#plans.of({ size, length, labels });
     inputs.upload(batch);

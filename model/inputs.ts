@@ -36,10 +36,43 @@ export function imageTokens(config: VLMConfig): number {
   return side * side;
 }
 
-/** Room for the labels of a batch: their number, rounded up. */
-export function labelCapacity(batch: HostBatch): number {
-  const count = batch.labels?.reduce((sum, label) => sum + Number(label !== IGNORED_LABEL), 0) ?? 0;
+/** Labels of a batch that count. */
+export function labelCount({ labels }: HostBatch): number {
+  return labels?.reduce((sum, label) => sum + Number(label !== IGNORED_LABEL), 0) ?? 0;
+}
+
+/** Room for `count` labels: rounded up. */
+export function roomFor(count: number): number {
   return Math.max(1, Math.ceil(count / LABEL_STEP)) * LABEL_STEP;
+}
+
+/** Room for the labels of a batch. */
+export function labelCapacity(batch: HostBatch): number {
+  return roomFor(labelCount(batch));
+}
+
+/** Sizes of the parts of a batch of `size` rows, `part` each, the last one perhaps smaller. */
+export function partSizes(size: number, part: number = size): number[] {
+  const count = Math.ceil(size / part);
+  return Array.from({ length: count }, (_, i) => Math.min(part, size - i * part));
+}
+
+/** The rows of a batch in such parts; views, no copies. */
+export function splitBatch(batch: HostBatch, part: number): HostBatch[] {
+  const { length, inputIds, attentionMask, labels, images } = batch;
+  const pixels = images.length / batch.size;
+  return partSizes(batch.size, part).map((size, i) => {
+    const [first, end] = [i * part, i * part + size];
+    const text = (values: Int32Array) => values.subarray(first * length, end * length);
+    return {
+      size,
+      length,
+      inputIds: text(inputIds),
+      attentionMask: text(attentionMask),
+      ...(labels ? { labels: text(labels) } : {}),
+      images: images.subarray(first * pixels, end * pixels),
+    };
+  });
 }
 
 /** Persistent input tensors for batches of one shape. */
@@ -56,7 +89,7 @@ export class BatchInputs {
   readonly labelRows: Tensor;
   /** u32 (capacity). */
   readonly labels: Tensor;
-  /** u32 [1]. */
+  /** u32 [1]: labels over which the loss is a mean. */
   readonly count: Tensor;
   /** Length L of a row. */
   readonly length: number;
@@ -85,11 +118,12 @@ export class BatchInputs {
   }
 
   /**
-   * Copies a batch to the GPU.
+   * Copies a batch to the GPU. `count` is the labels over which the loss is a mean: those of the batch, or of the larger
+   * one that it is a part of.
    *
    * @throws {RangeError} where it has another shape, more labels than there is room for, or an id outside the vocabulary.
    */
-  upload(batch: HostBatch): void {
+  upload(batch: HostBatch, count: number = labelCount(batch)): void {
     const { size, length } = this.shape;
     if (batch.size !== size || batch.length !== length) {
       throw new RangeError(
@@ -99,6 +133,7 @@ export class BatchInputs {
     this.images.upload(this.device, new Float32Array(batch.images));
     this.#uploadText(batch);
     this.#uploadLabels(batch);
+    this.count.upload(this.device, Uint32Array.of(count));
   }
 
   #uploadText({ size, length, inputIds, attentionMask }: HostBatch): void {
@@ -143,7 +178,6 @@ export class BatchInputs {
     }
     this.labelRows.upload(this.device, rows);
     this.labels.upload(this.device, values);
-    this.count.upload(this.device, Uint32Array.of(count));
   }
 
   /** Frees the buffers. */

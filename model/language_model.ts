@@ -137,7 +137,9 @@ export class LanguageModel {
   forward(rec: Recorder, x: Tensor, context: Context): Tensor {
     let y = x;
     this.#blocks.forEach((block, i) => {
-      y = rec.tap(block.prefix, block.forward(rec, y, context, context.caches?.[i]));
+      const input = y;
+      const forward = () => block.forward(rec, input, context, context.caches?.[i]);
+      y = rec.tap(block.prefix, rec.checkpoint(forward));
     });
     return rec.tap("decoder.norm", rmsNorm(rec, y, this.#norm, this.config.lm_rms_eps));
   }

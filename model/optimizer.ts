@@ -44,6 +44,11 @@ export class AdamW {
     this.scaler = store.options.dtype === "f16" ? new LossScaler(store.device, ADAMW) : undefined;
   }
 
+  /** Bytes of both moments. */
+  get bytes(): number {
+    return this.#states.reduce((sum, { m, v }) => sum + m.storage.bytes + v.storage.bytes, 0);
+  }
+
   /** Records setting all gradients to zero. */
   zeroGradients(rec: Recorder): void {
     for (const { group } of this.#states) if (group.gradient) rec.clear(group.gradient);

@@ -1,5 +1,7 @@
 // The learning rate of a training step: linear warm-up, then a cosine down to a tenth.
 // Called by train.ts before each step. Source: get_lr() of nanoVLM v0.1, train.py, after Karpathy's build-nanogpt.
+import type { TrainConfig } from "./config.ts";
+import type { LearningRates } from "./optimizer.ts";
 
 /**
  * Learning rate of optimizer step `step`, counted from 0, of a run of `maxSteps` steps whose highest rate is `maxLr`.
@@ -20,4 +22,16 @@ export function getLr(step: number, maxLr: number, maxSteps: number): number {
   if (step > maxSteps) return minLr;
   const progress = (step - warmupSteps) / (maxSteps - warmupSteps);
   return minLr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (maxLr - minLr);
+}
+
+/** The learning rates of both parameter groups after `step` steps. */
+export function ratesAt(
+  step: number,
+  steps: number,
+  train: Pick<TrainConfig, "lr_mp" | "lr_backbones">,
+): LearningRates {
+  return {
+    projector: getLr(step, train.lr_mp, steps),
+    backbones: getLr(step, train.lr_backbones, steps),
+  };
 }

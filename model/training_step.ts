@@ -1,14 +1,25 @@
 /**
- * One training step as a recorded plan: forward, loss, backward, norm, update.
+ * One training step as recorded plans: gradients to zero; forward, loss and backward of each micro-batch; norm, update.
  *
- * A plan a batch shape; losses and norms collect on the GPU and are read late, several steps at once, because a wait for
- * the GPU costs 12 ms in Deno.
+ * A plan a shape of micro-batches, most often the whole batch; losses and norms collect on the GPU and are read late,
+ * several steps at once, because a wait for the GPU costs 12 ms in Deno.
  */
-import type { KernelTime } from "../shaders/runtime/plan.ts";
-import type { Recorder } from "../shaders/runtime/recorder.ts";
+import { addInto } from "../shaders/add.ts";
+import { Plan } from "../shaders/runtime/plan.ts";
+import type { PlanSize } from "../shaders/runtime/plan_size.ts";
+import { type KernelTime, sumTimes } from "../shaders/runtime/profile.ts";
+import type { Recompute, Recorder } from "../shaders/runtime/recorder.ts";
 import { bufferOf, persistent, readAll, type Tensor } from "../shaders/runtime/tensor.ts";
 import { type BatchPlan, BatchPlans } from "./batch_plans.ts";
-import { type BatchInputs, type HostBatch, labelCapacity } from "./inputs.ts";
+import {
+  type BatchInputs,
+  type HostBatch,
+  labelCapacity,
+  labelCount,
+  partSizes,
+  roomFor,
+  splitBatch,
+} from "./inputs.ts";
 import type { AdamW, LearningRates } from "./optimizer.ts";
 import type { VisionLanguageModel } from "./vision_language_model.ts";
 
@@ -24,10 +35,23 @@ export interface StepResult {
   readonly skipped?: number;
 }
 
-/** What a recorded step leaves on the GPU. */
-interface StepTensors {
-  readonly loss: Tensor;
-  readonly norm: Tensor;
+/** How to take steps. */
+export interface TrainerOptions {
+  /** What the backward pass computes again to save memory; "off" when absent. */
+  readonly recompute?: Recompute;
+  /** Rows of a batch that go through the model at once, the whole batch when absent; gradients of the parts add up. */
+  readonly microBatchSize?: number;
+}
+
+/** What a step takes; see PlanSize. */
+export type StepSize = Pick<PlanSize, "dispatches" | "flops" | "activationBytes" | "largest">;
+
+/** The plans around those of micro-batches. */
+interface Ends {
+  /** Sets gradients and loss to zero. */
+  readonly begin: Plan;
+  /** Norm and update. */
+  readonly end: Plan<{ norm: Tensor }>;
 }
 
 /** Steps whose results may wait on the GPU. */
@@ -37,28 +61,70 @@ const LOG_WIDTH = 4;
 
 /** Runs training steps. */
 export class Trainer {
-  readonly #plans: BatchPlans<StepTensors>;
+  readonly #plans: BatchPlans<void>;
   readonly #log: Tensor;
+  /** [1]: of the step under way, summed over its micro-batches. */
+  readonly #loss: Tensor;
+  #ends: Promise<Ends> | undefined;
   #pending = 0;
   #step = 0;
 
-  constructor(readonly model: VisionLanguageModel, readonly optimizer: AdamW) {
-    this.#plans = new BatchPlans(model, (rec, inputs) => this.#record(rec, inputs), {
-      training: true,
-    });
+  constructor(
+    readonly model: VisionLanguageModel,
+    readonly optimizer: AdamW,
+    readonly options: TrainerOptions = {},
+  ) {
+    const { recompute = "off" } = options;
+    this.#plans = new BatchPlans(
+      model,
+      (rec, inputs, labels) => this.#record(rec, inputs, labels),
+      { training: true, recompute },
+    );
     this.#log = persistent(model.device, "training log", [LOG_STEPS, LOG_WIDTH]);
+    this.#loss = persistent(model.device, "step loss", [1]);
   }
 
   /** Kernel launches of a step for batches like this one. @throws {DeviceError} {ShaderError} */
   async dispatches(batch: HostBatch): Promise<number> {
-    return (await this.#planFor(batch)).plan.dispatches;
+    const { begin, end } = await this.#recordEnds();
+    const plans = [begin, end];
+    for (const part of this.#split(batch)) plans.push((await this.#planFor(part)).plan);
+    return plans.reduce((sum, { dispatches }) => sum + dispatches, 0);
+  }
+
+  /**
+   * Records steps for batches of `size` rows of `length` text tokens, every one of them with a label, and says what
+   * such a step takes. Buffers are made on the way, where the device makes any.
+   *
+   * @throws {DeviceError} {ShaderError}
+   */
+  async measure(size: number, length: number): Promise<StepSize> {
+    const { begin, end } = await this.#recordEnds();
+    const sizes = [begin.size, end.size];
+    for (const rows of partSizes(size, this.options.microBatchSize)) {
+      const shape = { size: rows, length, labels: roomFor(rows * length) };
+      sizes.push((await this.#plans.of(shape)).plan.size);
+    }
+    const sum = (key: "dispatches" | "flops") => sizes.reduce((total, s) => total + s[key], 0);
+    return {
+      dispatches: sum("dispatches"),
+      flops: sum("flops"),
+      activationBytes: Math.max(...sizes.map(({ activationBytes }) => activationBytes)),
+      largest: sizes.map(({ largest }) => largest).reduce((a, b) => b.bytes > a.bytes ? b : a),
+    };
   }
 
   /** Times the kernels of one step, which is taken. @throws {DeviceError} */
   async profile(batch: HostBatch): Promise<KernelTime[]> {
-    const { inputs, plan } = await this.#planFor(batch);
-    inputs.upload(batch);
-    return plan.profile();
+    const { begin, end } = await this.#recordEnds();
+    begin.run();
+    const times: KernelTime[] = [];
+    for (const part of this.#split(batch)) {
+      const { inputs, plan } = await this.#planFor(part);
+      inputs.upload(part, labelCount(batch));
+      times.push(...await plan.profile());
+    }
+    return sumTimes([...times, ...await end.profile()]);
   }
 
   /**
@@ -67,29 +133,40 @@ export class Trainer {
    * @throws {DeviceError} {ShaderError} {RangeError} where the batch does not fit the model.
    */
   async step(batch: HostBatch, rates: LearningRates): Promise<void> {
-    const { inputs, plan } = await this.#planFor(batch);
+    const { begin, end } = await this.#recordEnds();
+    const parts = this.#split(batch);
+    for (const part of parts) await this.#planFor(part);
     if (this.#pending === LOG_STEPS) {
       throw new RangeError("Cannot take a step: read the results of the last ones");
     }
-    inputs.upload(batch);
-    this.optimizer.setStep(++this.#step, rates);
-    plan.run();
-    this.#note(plan.result);
+    const { device } = this.model;
+    device.check();
+    const count = labelCount(batch);
+    for (const [i, part] of parts.entries()) {
+      const { inputs, plan } = await this.#planFor(part);
+      inputs.upload(part, count);
+      const encoder = device.gpu.createCommandEncoder({ label: "training step" });
+      if (i === 0) begin.encode(encoder);
+      plan.encode(encoder);
+      if (i === parts.length - 1) {
+        this.optimizer.setStep(++this.#step, rates);
+        end.encode(encoder);
+        this.#note(encoder, end.result.norm);
+      }
+      device.gpu.queue.submit([encoder.finish()]);
+    }
   }
 
-  /** Copies what the step leaves to its row of the log. */
-  #note({ loss, norm }: StepTensors): void {
-    const { gpu } = this.model.device;
-    const encoder = gpu.createCommandEncoder({ label: "training log" });
+  /** Copies what a step leaves to its row of the log. */
+  #note(encoder: GPUCommandEncoder, norm: Tensor): void {
     let offset = this.#pending * LOG_WIDTH * Float32Array.BYTES_PER_ELEMENT;
     const note = (value: Tensor, bytes: number) => {
       encoder.copyBufferToBuffer(bufferOf(value), 0, bufferOf(this.#log), offset, bytes);
       offset += bytes;
     };
-    note(loss, 4);
+    note(this.#loss, 4);
     note(norm, 4);
     if (this.optimizer.scaler) note(this.optimizer.scaler.state, 8);
-    gpu.queue.submit([encoder.finish()]);
     this.#pending++;
   }
 
@@ -110,23 +187,41 @@ export class Trainer {
     return this.#pending;
   }
 
-  #planFor(batch: HostBatch): Promise<BatchPlan<StepTensors>> {
+  #split(batch: HostBatch): HostBatch[] {
+    return splitBatch(batch, this.options.microBatchSize ?? batch.size);
+  }
+
+  #planFor(batch: HostBatch): Promise<BatchPlan<void>> {
     const { size, length } = batch;
     return this.#plans.of({ size, length, labels: labelCapacity(batch) });
   }
 
-  #record(rec: Recorder, inputs: BatchInputs): StepTensors {
-    const { model, optimizer } = this;
-    optimizer.zeroGradients(rec);
-    const { loss } = model.loss(rec, inputs, optimizer.scaler?.state);
+  #recordEnds(): Promise<Ends> {
+    this.#ends ??= (async () => {
+      const { model: { device }, optimizer } = this;
+      const begin = await Plan.record(device, (rec) => {
+        optimizer.zeroGradients(rec);
+        rec.clear(this.#loss);
+      });
+      const end = await Plan.record(device, (rec) => ({ norm: rec.keep(optimizer.record(rec)) }));
+      return { begin, end };
+    })();
+    return this.#ends;
+  }
+
+  /** Adds a micro-batch's share of loss and gradients. */
+  #record(rec: Recorder, inputs: BatchInputs, capacity: number): void {
+    const lossScale = this.optimizer.scaler?.state;
+    const { loss } = this.model.loss(rec, inputs, { capacity, lossScale });
     rec.backprop(loss, rec.constant("dloss", [1], "f32", Float32Array.of(1)));
-    const norm = optimizer.record(rec);
-    return { loss: rec.keep(loss), norm: rec.keep(norm) };
+    addInto(rec, this.#loss, loss);
   }
 
   /** Frees the plans. */
   async destroy(): Promise<void> {
     await this.#plans.destroy();
-    bufferOf(this.#log).destroy();
+    const ends = await this.#ends;
+    for (const plan of [ends?.begin, ends?.end]) plan?.destroy();
+    for (const tensor of [this.#log, this.#loss]) bufferOf(tensor).destroy();
   }
 }

@@ -8,7 +8,7 @@ import { embedding } from "../shaders/embedding.ts";
 import { linearCrossEntropy, type Loss } from "../shaders/linear_cross_entropy.ts";
 import { type Device, DeviceError } from "../shaders/runtime/device.ts";
 import type { Recorder } from "../shaders/runtime/recorder.ts";
-import type { Activation, Tensor } from "../shaders/runtime/tensor.ts";
+import { type Activation, slice, type Tensor } from "../shaders/runtime/tensor.ts";
 import { scatterRows } from "../shaders/scatter_rows.ts";
 import type { Backbone } from "./backbones.ts";
 import { expectedParameters, openCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -26,6 +26,14 @@ export interface ModelOptions {
   readonly training?: boolean;
   /** "f16" for mixed precision, where the device has it; "f32" by default. */
   readonly dtype?: Activation;
+}
+
+/** How to take the loss. */
+export interface LossOptions {
+  /** Labels that there is room for; the inputs' when absent. */
+  readonly capacity?: number;
+  /** Multiplies the gradients, see LossScaler. */
+  readonly lossScale?: Tensor | undefined;
 }
 
 /** A model on a device. */
@@ -147,9 +155,18 @@ export class VisionLanguageModel {
     return rec.tap("inputs_embeds", scatterRows(rec, text, flat, inputs.imageRows));
   }
 
-  /** Records the mean loss over the labels of a batch, and each token's; `lossScale` multiplies the gradients. */
-  loss(rec: Recorder, inputs: BatchInputs, lossScale?: Tensor): Loss {
-    const { labelRows: rows, labels, count } = inputs;
+  /**
+   * Records the mean loss over the labels of a batch, and each token's. There is room for `capacity` labels; `lossScale`
+   * multiplies the gradients.
+   */
+  loss(
+    rec: Recorder,
+    inputs: BatchInputs,
+    { capacity = inputs.shape.labels, lossScale }: LossOptions = {},
+  ): Loss {
+    const { count } = inputs;
+    const rows = slice(inputs.labelRows, 0, [capacity]);
+    const labels = slice(inputs.labels, 0, [capacity]);
     const hidden = this.forward(rec, inputs);
     return linearCrossEntropy(rec, hidden, this.decoder.head, { rows, labels, count, lossScale });
   }

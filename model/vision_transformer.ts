@@ -94,7 +94,10 @@ export class ViT {
   /** images (B, 3, S, S) in [0, 1], or as the config's mean and deviation make them -> (B, P, C). */
   forward(rec: Recorder, images: Tensor, position: Tensor): Tensor {
     let x = rec.tap("vision_encoder.patch_embedding", this.#embedding.forward(rec, images));
-    for (const block of this.#blocks) x = rec.tap(block.prefix, block.forward(rec, x, position));
+    for (const block of this.#blocks) {
+      const input = x;
+      x = rec.tap(block.prefix, rec.checkpoint(() => block.forward(rec, input, position)));
+    }
     const y = layerNorm(rec, x, this.#weight, this.#bias, this.config.vit_ln_eps);
     return rec.tap("vision_encoder.layer_norm", y);
   }

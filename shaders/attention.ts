@@ -158,6 +158,8 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
     CAUSAL: causal,
     MASKED: options.mask !== undefined,
   };
+  // One product of every query with every key; where keys are causal, blocks behind the queries are skipped.
+  const product = 2 * batch * heads * queries * kv.dim(1) * headWidth / (causal && !cache ? 2 : 1);
   const inputs = { q: qkv, k: kv, v: kv, position, mask: options.mask ?? position };
   const y = rec.tensor("attention", [batch, queries, heads * headWidth], qkv.dtype);
   const logSum = rec.tensor("attention log sum", [batch, heads, queries]);
@@ -166,6 +168,7 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
     constants,
     tensors: { ...inputs, y_out: y, log_sum_out: logSum },
     workgroups: [Math.ceil(queries / (lanes * rows)), batch * heads],
+    flops: 2 * product,
   });
   if (cache) return y;
   return rec.backward(y, [qkv], (dy) => {
@@ -181,12 +184,14 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
       constants: backward,
       tensors: { ...inputs, y, dy, log_sum: logSum, delta_out: delta, dq: target.tensor },
       workgroups: [across, batch * heads],
+      flops: 3 * product, // scores, dy · vᵀ, dq
     });
     rec.dispatch(backwardKv, {
       params,
       constants: backward,
       tensors: { ...kvInputs, dy, log_sum: logSum, delta, dkv: target.tensor },
       workgroups: [across, batch * kvHeads],
+      flops: 4 * product, // scores, dy · vᵀ, dk, dv
     });
   });
 }

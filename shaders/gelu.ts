@@ -31,16 +31,23 @@ const BACKWARD_X = byActivation({
 
 /** Records y = gelu(x), elementwise; any shape, and y has x's element type. */
 export function gelu(rec: Recorder, x: Tensor): Tensor {
+  const y = geluForward(rec, x);
+  rec.recipe(y, () => geluForward(rec, rec.saved(x)), "light");
+  return rec.backward(y, [x], (dy) => {
+    const target = rec.gradientTarget(x);
+    if (target) backward(rec, { x, dy }, target);
+  });
+}
+
+/** The same without a gradient. */
+export function geluForward(rec: Recorder, x: Tensor): Tensor {
   const y = rec.tensor("gelu", x.shape, x.dtype);
   rec.dispatch(FORWARD[activationOf(x)], {
     params: { length: x.length },
     tensors: { x, y },
     workgroups: grid(x.length, 64),
   });
-  return rec.backward(y, [x], (dy) => {
-    const target = rec.gradientTarget(x);
-    if (target) backward(rec, { x, dy }, target);
-  });
+  return y;
 }
 
 /** Records dpre = dy · gelu'(pre) into a new tensor of pre's shape and element type. */

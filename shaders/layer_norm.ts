@@ -57,12 +57,16 @@ export function layerNorm(
     );
   }
   const params = { rows, width, chunk_rows: chunkRows(rows), eps };
-  const y = rec.tensor("layer_norm", x.shape, rec.activation);
-  const statistics = rec.tensor("layer_norm statistics", [rows, 2]);
-  const tensors = { x, weight: w, bias: b, statistics, y };
-  dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
+  const forward = (x: Tensor) => {
+    const y = rec.tensor("layer_norm", x.shape, rec.activation);
+    const statistics = rec.tensor("layer_norm statistics", [rows, 2]);
+    const tensors = { x, weight: w, bias: b, statistics, y };
+    dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
+    return { y, saved: statistics };
+  };
+  const { y, saved } = forward(x);
+  rec.recipe(y, () => forward(rec.saved(x)).y, "light");
   return rec.backward(y, [x, w, b], (dy) => {
-    const saved = statistics;
     const dx = rec.gradientTarget(x);
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };

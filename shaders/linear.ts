@@ -6,7 +6,7 @@
  * Backward: dx = dy · W, dW += dyᵀ · x, db += the columns' sums of dy (which the dW product sees passing by).
  */
 import { addBroadcast } from "./broadcast.ts";
-import { geluBackward } from "./gelu.ts";
+import { geluBackward, geluForward } from "./gelu.ts";
 import { type Epilogue, matmul } from "./matmul.ts";
 import type { Recorder } from "./runtime/recorder.ts";
 import type { Activation, Parameter, Tensor } from "./runtime/tensor.ts";
@@ -61,9 +61,10 @@ export function linear(rec: Recorder, x: Tensor, options: LinearOptions): Tensor
     extra,
     residualRows,
   });
+  if (pre) rec.recipe(y, () => geluForward(rec, pre), "light");
   return rec.backward(y, [x, weight, bias, residual], (dy) => {
     const dpre = pre ? geluBackward(rec, pre, dy) : dy;
-    weightGradient(rec, weight, bias, x, dpre);
+    weightGradient(rec, weight, bias, rec.saved(x), dpre);
     const dx = rec.gradientTarget(x);
     if (dx) {
       const { tensor, accumulate } = dx;

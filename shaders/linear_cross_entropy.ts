@@ -60,7 +60,6 @@ export function linearCrossEntropy(
   const gradient = rec.training && (hidden.needsGradient || weight.needsGradient);
   const steps = Math.max(1, Math.floor(CHUNK_BYTES / (4 * vocabulary * CHUNK_STEP)));
   const chunkRows = steps * CHUNK_STEP;
-  const chunks: { rows: Tensor; dx: Tensor }[] = [];
   const tokenLosses: Tensor[] = [];
   for (let first = 0; first < rows.length; first += chunkRows) {
     const length = Math.min(chunkRows, rows.length - first);
@@ -85,10 +84,8 @@ export function linearCrossEntropy(
       depth: vocabulary,
     });
     weightGradient(rec, weight, undefined, x, logits);
-    chunks.push({ rows: chunk, dx });
+    gatherRowsBackward(rec, hidden, chunk, dx);
   }
-  rec.backward(loss, [hidden, weight], () => {
-    for (const { rows, dx } of chunks) gatherRowsBackward(rec, hidden, rows, dx);
-  });
+  rec.backward(loss, [hidden, weight], () => {}); // all done above
   return { loss, tokenLosses };
 }

@@ -232,6 +232,7 @@ function multiply(
   rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {
     params: paramsOf(options, sliceDepth),
     tensors: { lhs, rhs, y, ...options.extra },
+    flops: 2 * rows * columns * depth,
     workgroups: [
       Math.ceil(columns / tile[1]),
       Math.ceil(rows / tile[0]),

@@ -47,12 +47,13 @@ export async function tuneMatmul(device: Device): Promise<MatmulChoices> {
     if (best[1] * LEAST_GAIN < fixedTime) {
       choices[size] = best[0];
     }
-    const hopeless = new Set(
-      [...times].filter(([, time]) =>
-        time > HOPELESS * best[1]
-      ).map(([{ kernel }]) => kernel),
-    );
-    candidates = candidates.filter(({ kernel }) => !hopeless.has(kernel));
+    const bestOf = (kernel: MatmulChoice["kernel"]) =>
+      Math.min(
+        ...[...times].filter(([choice]) =>
+          choice.kernel === kernel
+        ).map(([, time]) => time),
+      );
+    candidates = candidates.filter(({ kernel }) => bestOf(kernel) <= HOPELESS * best[1]);
   }
   device.matmulChoices = choices;
   return choices;

@@ -31,11 +31,16 @@ export function patchify(rec: Recorder, images: Tensor, patch: number): Tensor {
     );
   }
   const side = Math.floor(pixels / patch);
-  const y = rec.tensor("patches", [B * side * side, 3 * patch * patch], rec.activation);
-  rec.dispatch(FORWARD[rec.activation], {
-    params: { length: y.length, pixels, width: patch, side },
-    tensors: { images, y },
-    workgroups: grid(y.length, 64),
-  });
+  const forward = () => {
+    const y = rec.tensor("patches", [B * side * side, 3 * patch * patch], rec.activation);
+    rec.dispatch(FORWARD[rec.activation], {
+      params: { length: y.length, pixels, width: patch, side },
+      tensors: { images, y },
+      workgroups: grid(y.length, 64),
+    });
+    return y;
+  };
+  const y = forward();
+  rec.recipe(y, forward);
   return y;
 }

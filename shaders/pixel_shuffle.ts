@@ -43,10 +43,15 @@ export function pixelShuffle(rec: Recorder, x: Tensor, factor: number): Tensor {
     );
   }
   const area = factor * factor;
-  const y = rec.tensor("pixel_shuffle", [B, N / area, width * area], x.dtype);
   const params = { length: x.length, side, factor, width };
   const workgroups = grid(x.length, 64);
-  rec.dispatch(FORWARD[activationOf(x)], { params, tensors: { x, y }, workgroups });
+  const forward = (x: Tensor) => {
+    const y = rec.tensor("pixel_shuffle", [B, N / area, width * area], x.dtype);
+    rec.dispatch(FORWARD[activationOf(x)], { params, tensors: { x, y }, workgroups });
+    return y;
+  };
+  const y = forward(x);
+  rec.recipe(y, () => forward(rec.saved(x)));
   return rec.backward(y, [x], (dy) => {
     const target = rec.gradientTarget(x);
     if (!target) return;

@@ -48,15 +48,16 @@ export function rmsNorm(rec: Recorder, x: Tensor, weight: Parameter, eps: number
     throw new TypeError(`Cannot normalize ${x}: weight ${w}, expected ${width} elements`);
   }
   const params = { rows, width, chunk_rows: chunkRows(rows), eps };
-  const y = rec.tensor("rms_norm", x.shape, rec.activation);
-  const inverses = rec.tensor("rms_norm inverses", [rows]);
-  dispatchRows(rec, FORWARD[rec.activation], {
-    params,
-    tensors: { x, weight: w, inverses, y },
-    rows,
-  });
+  const forward = (x: Tensor) => {
+    const y = rec.tensor("rms_norm", x.shape, rec.activation);
+    const inverses = rec.tensor("rms_norm inverses", [rows]);
+    const tensors = { x, weight: w, inverses, y };
+    dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
+    return { y, saved: inverses };
+  };
+  const { y, saved } = forward(x);
+  rec.recipe(y, () => forward(rec.saved(x)).y);
   return rec.backward(y, [x, w], (dy) => {
-    const saved = inverses;
     const dx = rec.gradientTarget(x);
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };

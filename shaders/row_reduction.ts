@@ -7,8 +7,9 @@
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import SUBGROUP_WGSL from "./reduce_subgroup.wgsl" with { type: "text" };
 import WORKGROUP_WGSL from "./reduce_workgroup.wgsl" with { type: "text" };
+import type { DispatchOptions } from "./runtime/command.ts";
 import { type Kernel, kernel, type KernelSpec } from "./runtime/kernel.ts";
-import { type DispatchOptions, grid, type Recorder } from "./runtime/recorder.ts";
+import { grid, type Recorder } from "./runtime/recorder.ts";
 
 /** One kernel in both forms. */
 export interface RowKernel<P extends string, B extends string> {

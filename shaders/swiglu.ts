@@ -40,14 +40,15 @@ export function swiglu(rec: Recorder, gateUp: Tensor): Tensor {
       `Cannot apply swiglu to ${gateUp}: rows of ${2 * width}, expected an even width`,
     );
   }
-  const y = rec.tensor("swiglu", [...gateUp.shape.slice(0, -1), width], gateUp.dtype);
-  const params = { length: y.length, width };
-  const workgroups = grid(y.length, 64);
-  rec.dispatch(FORWARD[activationOf(gateUp)], {
-    params,
-    tensors: { gate_up: gateUp, y },
-    workgroups,
-  });
+  const params = { length: gateUp.length / 2, width };
+  const workgroups = grid(params.length, 64);
+  const forward = (gate_up: Tensor) => {
+    const y = rec.tensor("swiglu", [...gateUp.shape.slice(0, -1), width], gate_up.dtype);
+    rec.dispatch(FORWARD[activationOf(gate_up)], { params, tensors: { gate_up, y }, workgroups });
+    return y;
+  };
+  const y = forward(gateUp);
+  rec.recipe(y, () => forward(rec.saved(gateUp)));
   return rec.backward(y, [gateUp], (dy) => {
     const target = rec.gradientTarget(gateUp);
     if (!target) return;

@@ -123,7 +123,7 @@ for (
       "train",
       ["--set", "lm_hidden_dim=65536", "--set", "lm_n_heads=512", "--out", broken],
       1,
-      /expected at most \d+ on .*; choose a smaller model/,
+      /expected at most \d+ .*on .*; .*choose a smaller model/,
     ],
   ] as const
 ) {

@@ -49,8 +49,7 @@ export interface Outcome {
 
 /** Runs one of the scripts. */
 export async function runScript(script: string, ...args: string[]): Promise<Outcome> {
-  const fixed = script === "train.ts" ? [] : ["--no-tune"];
-  return await runProcess(Deno.execPath(), ["run", "-A", "--quiet", script, ...args, ...fixed]);
+  return await runProcess(Deno.execPath(), ["run", "-A", "--quiet", script, ...args, "--no-tune"]);
 }
 
 /** Runs any command in the project's folder. */

@@ -131,6 +131,57 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "train.ts --plan tells what 222m at batch 256 takes, without data, weights or memory for it",
+  ignore,
+  fn: async () => {
+    const flags = ["--plan", "--preset", "222m", "--batch-size", "256", "--recompute", "off"];
+    const { code, stdout, stderr } = await runScript("train.ts", ...flags, "--json");
+    assertEquals(code, 0, stderr);
+    const plan = JSON.parse(stdout);
+    const parts = ["parameters", "gradients", "moments", "activations", "workspace"];
+    const sum = parts.reduce((total, part) => total + plan[`${part}_bytes`], 0);
+    assertEquals(plan.total_bytes, sum);
+    assertEquals([plan.batch_size, plan.micro_batch_size, plan.recompute], [256, 256, "off"]);
+    assertEquals(plan.flops_per_step > 5e13 && plan.dispatches_per_step > 1000, true);
+    const text = await runScript("train.ts", ...flags, "--memory-limit", "20GB");
+    assertEquals(text.code, 0, text.stderr);
+    assertMatch(text.stdout, /^Total +[\d,.]+ MB$/m);
+    assertMatch(text.stdout, /^Fits +no: .*--micro-batch-size \d+ --recompute (off|light)/m);
+  },
+});
+
+Deno.test({
+  name: "train.ts refuses what does not fit, and says what would",
+  ignore,
+  fn: async () => {
+    const limited = [...smallRun(data, out), "--recompute", "off", "--memory-limit", "3.5MB"];
+    const { code, stdout, stderr } = await runScript("train.ts", ...limited);
+    assertEquals([code, stdout], [1, ""], stderr);
+    assertMatch(
+      stderr,
+      /^Cannot train on batches of 4: it takes [\d.]+ MB, expected at most 3\.5 MB, as asked; --micro-batch-size/,
+    );
+  },
+});
+
+Deno.test({
+  name:
+    "train() takes as much memory as planned, and micro-batches change losses by roundings only",
+  ignore,
+  fn: async () => {
+    const whole = await run(...smallRun(data, out));
+    const parts = await run(...smallRun(data, out), "--micro-batch-size", "3", "--recompute", "on");
+    for (const { report } of [whole, parts]) {
+      assertEquals(Math.abs(report.peak_bytes / report.planned_bytes - 1) < 0.01, true);
+    }
+    assertEquals(parts.report.planned_bytes < whole.report.planned_bytes, true);
+    const [expected] = curve(whole.lines);
+    assertAlmostEquals(curve(parts.lines)[0]!.loss!, expected!.loss!, 1e-5);
+  },
+});
+
+Deno.test({
   name: "train.ts stops with one line when the loss is no number any more",
   ignore,
   fn: async () => {

@@ -23,6 +23,8 @@ export interface DeviceOptions {
   wide?: boolean;
   /** `false` pretends that the adapter has no f16, so that everything is float32. */
   f16?: boolean;
+  /** `false` counts the bytes of buffers instead of making them: for plans of what does not fit. */
+  allocates?: boolean;
 }
 
 /** Feature names that Deno's type definitions do not list. */
@@ -47,13 +49,19 @@ export class Device {
   preferredDtype: Promise<Activation> | undefined;
   /** The kernels for matrix products, once they were measured (matmul_tuning.ts). */
   matmulChoices: MatmulChoices | undefined;
+  /** Whether buffers are real; without, nothing can be run. */
+  readonly allocates: boolean;
   #error: DeviceError | undefined;
+  #bytes = 0;
+  #peakBytes = 0;
+  #largestBytes = 0;
 
   private constructor(
     readonly gpu: GPUDevice,
     readonly adapter: GPUAdapterInfo,
-    options: DeviceOptions,
+    readonly options: DeviceOptions,
   ) {
+    this.allocates = options.allocates ?? true;
     const usable = options.subgroups !== false && gpu.features.has(SUBGROUPS) &&
       adapter.subgroupMinSize === adapter.subgroupMaxSize;
     this.subgroupSize = usable ? adapter.subgroupMinSize : 0;
@@ -125,23 +133,88 @@ export class Device {
     if (this.#error) throw this.#error;
   }
 
+  /** The same device, on which buffers are only counted. */
+  forPlanning(): Device {
+    return new Device(this.gpu, this.adapter, { ...this.options, allocates: false });
+  }
+
+  /** Bytes of all buffers that are there now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The most bytes that were there at once. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  /** Bytes of the largest buffer so far. */
+  get largestBytes(): number {
+    return this.#largestBytes;
+  }
+
   /**
    * Makes a buffer.
    *
    * @throws {DeviceError} where it is larger than the device allows or memory runs out (at the next `scoped`).
    */
   buffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    if (bytes > this.limits.maxBufferSize) {
+    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+    if (!this.allocates) return this.#counted(standIn(label, size, usage));
+    if (size > this.limits.maxBufferSize) {
       throw new DeviceError(
         `Cannot make the buffer "${label}": ${bytes} bytes, expected at most ${this.limits.maxBufferSize} ` +
           `on ${this.description}; choose a smaller model or batch`,
       );
     }
-    return this.gpu.createBuffer({
-      label,
-      size: Math.max(4, Math.ceil(bytes / 4) * 4),
-      usage,
-    });
+    return this.#counted(this.gpu.createBuffer({ label, size, usage }));
+  }
+
+  /** Counts a buffer until it is destroyed, however that comes. */
+  #counted(buffer: GPUBuffer): GPUBuffer {
+    const { size } = buffer;
+    const free = buffer.destroy.bind(buffer);
+    let counts = true;
+    buffer.destroy = () => {
+      if (counts) this.#bytes -= size;
+      counts = false;
+      free();
+    };
+    this.#bytes += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+    this.#largestBytes = Math.max(this.#largestBytes, size);
+    return buffer;
+  }
+
+  /** Copies data into a buffer; nothing where buffers are only counted. */
+  write(buffer: GPUBuffer, offset: number, data: BufferSource): void {
+    if (this.allocates) this.gpu.queue.writeBuffer(buffer, offset, data);
+  }
+
+  /**
+   * Bytes that are free, where that can be told: on a processor, where it is the system's memory. WebGPU keeps the sizes
+   * of GPUs' memories to itself, see canHold().
+   */
+  get freeBytes(): number | undefined {
+    const permission = { name: "sys", kind: "systemMemoryInfo" } as const;
+    if (!this.adapter.isFallbackAdapter) return undefined;
+    if (Deno.permissions.querySync(permission).state !== "granted") return undefined;
+    return Deno.systemMemoryInfo().available;
+  }
+
+  /** Whether `bytes` more can be had, by having them for a moment. A processor's driver promises more than there is. */
+  async canHold(bytes: number): Promise<boolean> {
+    const part = Math.min(this.limits.maxBufferSize, 2 ** 30);
+    const buffers: GPUBuffer[] = [];
+    this.gpu.pushErrorScope("out-of-memory");
+    for (let left = bytes; left > 0; left -= part) {
+      const size = Math.ceil(Math.min(part, left) / 4) * 4;
+      const usage = GPUBufferUsage.STORAGE;
+      buffers.push(this.gpu.createBuffer({ label: "probe", size, usage }));
+    }
+    const error = await this.gpu.popErrorScope();
+    for (const buffer of buffers) buffer.destroy();
+    return error === null;
   }
 
   /**
@@ -212,4 +285,15 @@ async function granted(optional: GPUFeatureName[]): Promise<GPUFeatureName[]> {
     }
   }
   return features;
+}
+
+/** What passes for a buffer where buffers are only counted. */
+function standIn(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+  const buffer: Pick<GPUBuffer, "label" | "size" | "usage" | "destroy"> = {
+    label,
+    size,
+    usage,
+    destroy: () => {},
+  };
+  return buffer as GPUBuffer;
 }

@@ -4,15 +4,21 @@
  * Liveness gives every transient tensor a pooled buffer that is free from its first to its last use; then all
  * uniforms and bind groups are made. `run()` only encodes: about 2 microseconds a dispatch.
  */
+import { type Command, type Dispatch, list } from "./command.ts";
 import { type Device, DeviceError } from "./device.ts";
 import { compile, type Compiled, packParams } from "./kernel.ts";
-import { BufferPool, layOut } from "./memory.ts";
-import { type Command, type Dispatch, list, Recorder } from "./recorder.ts";
-import { type Activation, bufferOf, bytesOf, readAll, type Tensor } from "./tensor.ts";
+import { allocate, assignSlots, BufferPool, livesOf } from "./memory.ts";
+import { type PlanSize, planSize } from "./plan_size.ts";
+import { type KernelTime, sumTimes } from "./profile.ts";
+import { Recorder, type RecorderOptions } from "./recorder.ts";
+import { bufferOf, bytesOf, readAll, type Tensor } from "./tensor.ts";
+
+export type { KernelTime } from "./profile.ts";
 
 /** A launch with everything that WebGPU needs. */
 interface Prepared {
   readonly name: string;
+  readonly flops: number;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
@@ -20,21 +26,10 @@ interface Prepared {
 
 type Step = Prepared | { readonly clear: Tensor };
 
-/** Time of one kernel over a profiled run. */
-export interface KernelTime {
-  readonly name: string;
-  readonly count: number;
-  readonly milliseconds: number;
-}
-
 /** How to record a plan. */
-export interface PlanOptions {
+export interface PlanOptions extends RecorderOptions {
   /** Whether to record the tape, for `backprop`. */
   readonly training?: boolean;
-  /** Collects intermediate tensors, see Recorder.tap(). */
-  readonly taps?: Map<string, Tensor>;
-  /** "f16" for mixed precision, see Recorder. */
-  readonly activation?: Activation;
   /** Memory to share with other plans that never run at the same time; by default the plan has its own. */
   readonly pool?: BufferPool;
 }
@@ -48,26 +43,29 @@ export class Plan<T = unknown> {
     readonly steps: readonly Step[],
     readonly buffers: readonly GPUBuffer[],
     readonly ownPool: BufferPool | undefined,
+    readonly size: PlanSize,
   ) {}
 
   /**
-   * Records `build` once and lays it out.
+   * Records `build` once and lays it out. On a device that only counts buffers, the plan tells its size and cannot run.
    *
    * @throws {DeviceError} {ShaderError} naming the kernel and its shapes.
    */
   static async record<T>(
     device: Device,
     build: (rec: Recorder) => T,
-    { training = false, taps, activation, pool }: PlanOptions = {},
+    { training = false, pool, ...options }: PlanOptions = {},
   ): Promise<Plan<T>> {
-    const rec = new Recorder(device, training, taps, activation);
+    const rec = new Recorder(device, training, options);
     const result = build(rec);
+    const lives = livesOf(rec);
+    const slots = assignSlots(lives);
     const memory = pool ?? new BufferPool();
-    await layOut(device, rec, memory);
+    await allocate(device, slots, memory);
     const uniforms = await packUniforms(device, rec.commands);
     const steps: Step[] = [];
     let index = 0;
-    for (const command of rec.commands) {
+    for (const command of device.allocates ? rec.commands : []) {
       steps.push("clear" in command ? command : await prepare(device, command, uniforms, index++));
     }
     return new Plan(
@@ -76,12 +74,13 @@ export class Plan<T = unknown> {
       steps,
       [...rec.owned.map(bufferOf), uniforms.buffer],
       pool ? undefined : memory,
+      planSize(rec, lives, slots),
     );
   }
 
   /** Number of kernel launches in a run. */
   get dispatches(): number {
-    return this.steps.filter((step) => "pipeline" in step).length;
+    return this.size.dispatches;
   }
 
   /**
@@ -92,6 +91,17 @@ export class Plan<T = unknown> {
   run(): void {
     this.device.check();
     const encoder = this.device.gpu.createCommandEncoder({ label: "plan" });
+    this.encode(encoder);
+    this.device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** Appends the whole list to an encoder, among other things to submit. @throws {DeviceError} */
+  encode(encoder: GPUCommandEncoder): void {
+    if (!this.device.allocates) {
+      throw new DeviceError(
+        "Cannot run the plan: its buffers were only counted, expected a device that makes them",
+      );
+    }
     let pass: GPUComputePassEncoder | undefined;
     for (const step of this.steps) {
       if ("clear" in step) {
@@ -104,7 +114,6 @@ export class Plan<T = unknown> {
       }
     }
     pass?.end();
-    this.device.gpu.queue.submit([encoder.finish()]);
   }
 
   /** Runs once with a timestamp around every launch; the sums by kernel, slowest first. @throws {DeviceError} */
@@ -115,21 +124,17 @@ export class Plan<T = unknown> {
         `Cannot profile: ${this.device.description} has no timestamp queries`,
       );
     }
-    const times = new Map<string, { count: number; milliseconds: number }>();
+    const times: KernelTime[] = [];
     for (let start = 0; start < this.steps.length; start += 1024) {
       const part = this.steps.slice(start, start + 1024);
       const stamps = await this.#timed(part);
       part.forEach((step, i) => {
         if ("clear" in step) return;
-        const entry = times.get(step.name) ?? { count: 0, milliseconds: 0 };
-        entry.count++;
-        entry.milliseconds += Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6;
-        times.set(step.name, entry);
+        const milliseconds = Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6;
+        times.push({ name: step.name, count: 1, milliseconds, flops: step.flops });
       });
     }
-    return [...times].map(([name, time]) => ({ name, ...time })).sort((a, b) =>
-      b.milliseconds - a.milliseconds
-    );
+    return sumTimes(times);
   }
 
   /** Time of one run, by the GPU's clock where it has one. @throws {DeviceError} */
@@ -239,7 +244,7 @@ function packUniforms(
       data.byteLength,
       GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     );
-    device.gpu.queue.writeBuffer(buffer, 0, data);
+    device.write(buffer, 0, data);
     return { buffer, ranges };
   });
 }
@@ -284,5 +289,5 @@ async function prepare(
     `bind ${what}`,
     () => device.gpu.createBindGroup({ label: kernel.name, layout, entries }),
   );
-  return { name: kernel.name, pipeline, bindGroup, workgroups };
+  return { name: kernel.name, flops: dispatch.flops, pipeline, bindGroup, workgroups };
 }

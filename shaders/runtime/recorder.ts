@@ -4,8 +4,15 @@
  * A tape while recording, a fixed list of dispatches while running: nothing here touches the GPU; plan.ts lays
  * the list out and replays it.
  */
+import {
+  checkBindings,
+  type Command,
+  type DispatchOptions,
+  list,
+  withoutUnread,
+} from "./command.ts";
 import type { Device } from "./device.ts";
-import type { Constants, Kernel } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
 import {
   type Activation,
   bytesOf,
@@ -18,25 +25,24 @@ import {
 } from "./tensor.ts";
 import { addInto } from "../add.ts";
 
-/** One kernel launch. */
-export interface Dispatch {
-  readonly kernel: Kernel;
-  readonly params: Readonly<Record<string, number>>;
-  readonly tensors: ReadonlyMap<string, Tensor>;
-  readonly constants: Constants;
-  readonly workgroups: readonly [number, number, number];
+/** How to record. */
+export interface RecorderOptions {
+  /** Collects intermediate tensors, kept for reading after a run: values by name, gradients by "d" and the name. */
+  readonly taps?: Map<string, Tensor>;
+  /**
+   * "f16" is mixed precision: ops that make the inputs of matrix products then give f16, and products read the weights'
+   * f16 copies. "f32" when absent.
+   */
+  readonly activation?: Activation;
+  /** "off" when absent. */
+  readonly recompute?: Recompute;
 }
 
-/** A step of the plan: a launch, or a range of memory set to zero. */
-export type Command = Dispatch | { readonly clear: Tensor };
-
-/** What `dispatch` takes. */
-export interface DispatchOptions<P extends string, B extends string> {
-  readonly params: Readonly<Record<P, number>>;
-  readonly tensors: Readonly<Record<B, Tensor>>;
-  readonly workgroups: readonly [number, number?, number?];
-  readonly constants?: Constants;
-}
+/**
+ * What the backward pass computes again rather than find in memory: "off", what takes no time to speak of; "light",
+ * everything but products; "on", whole blocks, see checkpoint().
+ */
+export type Recompute = "off" | "light" | "on";
 
 /** Where a gradient goes: `accumulate` says that something is there already, to be added to. */
 export interface GradientTarget {
@@ -51,21 +57,26 @@ export class Recorder {
   readonly kept: Set<Storage> = new Set();
   /** Persistent tensors that the plan owns: constants. */
   readonly owned: Tensor[] = [];
-  readonly #tape: { y: Tensor; play: (dy: Tensor) => void }[] = [];
+  /** Where the backward pass begins; what lives on both sides is an activation. */
+  backwardStart = Infinity;
+  readonly taps: Map<string, Tensor> | undefined;
+  readonly activation: Activation;
+  readonly #recompute: Recompute;
+  #tape: { readonly y: Tensor; readonly play: (dy: Tensor) => void }[] = [];
+  readonly #recipes: Map<Storage, () => Tensor> = new Map();
   readonly #gradients: Map<Storage, Tensor> = new Map();
   readonly #parameters: Map<Storage, Tensor> = new Map();
 
-  /**
-   * `training` false records no tape. `taps` collects intermediate tensors, kept for reading after a run: the
-   * values by name, and their gradients by "d" and the name. `activation` "f16" is mixed precision: ops that make the
-   * inputs of matrix products then give f16, and products read the weights' f16 copies.
-   */
+  /** `training` false records no tape. */
   constructor(
     readonly device: Device,
     readonly training: boolean = false,
-    readonly taps?: Map<string, Tensor>,
-    readonly activation: Activation = "f32",
-  ) {}
+    { taps, activation = "f32", recompute = "off" }: RecorderOptions = {},
+  ) {
+    this.taps = taps;
+    this.activation = activation;
+    this.#recompute = recompute;
+  }
 
   /** A transient tensor. */
   tensor(
@@ -137,7 +148,7 @@ export class Recorder {
     kernel: Kernel<P, B>,
     options: DispatchOptions<P, B>,
   ): void {
-    const { params, constants = {} } = options;
+    const { params, constants = {}, flops = 0 } = options;
     const [x, y = 1, z = 1] = options.workgroups;
     const tensors = new Map<string, Tensor>(Object.entries(options.tensors));
     checkBindings(kernel, tensors);
@@ -156,6 +167,7 @@ export class Recorder {
       tensors,
       constants,
       workgroups: [x, y, z],
+      flops,
     });
   }
 
@@ -218,53 +230,63 @@ export class Recorder {
     return this.#parameters.get(x.storage) ?? this.#gradients.get(x.storage);
   }
 
+  /**
+   * Says how to make `y` again, bit for bit, from what is kept anyway: `y` itself need not wait for the backward
+   * pass. `remake` asks `saved()` for its inputs. With "light" that is done only where the plan was asked for it.
+   */
+  recipe(y: Tensor, remake: () => Tensor, from: "off" | "light" = "off"): void {
+    if (from === "light" && this.#recompute !== "light") return;
+    if (this.training) this.#recipes.set(y.storage, remake);
+  }
+
+  /** `x` for the backward pass: made again there, once, where it has a recipe. */
+  saved(x: Tensor): Tensor {
+    const remake = this.#recipes.get(x.storage);
+    if (!remake) return x;
+    const copy = remake();
+    this.#recipes.set(x.storage, () => copy);
+    return copy.view(...x.shape);
+  }
+
+  /**
+   * Records a block whose activations are dropped, where the plan was asked to recompute: the backward pass records
+   * the block again. Gradients have the same bits. `block` gives its only result, and changes nothing from outside.
+   */
+  checkpoint(block: () => Tensor): Tensor {
+    if (!this.training || this.#recompute !== "on") return block();
+    const outer = this.#tape;
+    this.#tape = [];
+    const y = block();
+    this.#tape = outer;
+    if (y.needsGradient) outer.push({ y, play: (dy) => this.#replay(block, dy) });
+    return y;
+  }
+
+  #replay(block: () => Tensor, dy: Tensor): void {
+    const outer = this.#tape;
+    this.#tape = [];
+    const start = this.commands.length;
+    const y = block();
+    const end = this.commands.length;
+    this.#play(y, dy);
+    this.#tape = outer;
+    const replayed = this.commands.splice(start);
+    this.commands.push(...withoutUnread(replayed, end - start, this.kept));
+  }
+
   /** Appends the whole backward pass: `seed` is the gradient of `y`, `[1]` for a loss. */
   backprop(y: Tensor, seed: Tensor): void {
-    this.#gradients.set(y.storage, seed);
+    this.backwardStart = this.commands.length;
+    this.#play(y, seed);
+  }
+
+  #play(y: Tensor, dy: Tensor): void {
+    this.#gradients.set(y.storage, dy);
     for (const { y, play } of this.#tape.splice(0).reverse()) {
       const dy = this.#gradients.get(y.storage);
       if (dy) play(new Tensor(dy.storage, y.shape, dy.dtype));
     }
   }
-}
-
-function checkBindings(
-  kernel: Kernel,
-  tensors: ReadonlyMap<string, Tensor>,
-): void {
-  const written = new Set<Storage>();
-  for (const [name, binding] of kernel.layout) {
-    const tensor = tensors.get(name);
-    if (!tensor) {
-      throw new TypeError(
-        `Cannot dispatch ${kernel.name}: the tensor "${name}" is missing`,
-      );
-    }
-    if (tensor.moved) {
-      throw new TypeError(
-        `Cannot dispatch ${kernel.name}: the buffer of ${tensor} was handed on as another gradient; read it before`,
-      );
-    }
-    if (tensor.dtype !== binding.dtype) {
-      throw new TypeError(
-        `Cannot dispatch ${kernel.name}: "${name}" is ${tensor.dtype} ${tensor}, expected ${binding.dtype}`,
-      );
-    }
-    if (binding.writes) written.add(tensor.storage);
-  }
-  for (const [name, binding] of kernel.layout) {
-    const tensor = tensors.get(name);
-    if (tensor && !binding.writes && written.has(tensor.storage)) {
-      throw new TypeError(
-        `Cannot dispatch ${kernel.name}: ${tensor} is read as "${name}" and written at once`,
-      );
-    }
-  }
-}
-
-/** "x [2, 3], y [2, 3]" for messages. */
-export function list(tensors: ReadonlyMap<string, Tensor>): string {
-  return [...tensors].map(([name, tensor]) => `${name} [${tensor.shape.join(", ")}]`).join(", ");
 }
 
 /** The grid for `count` threads in workgroups of `size`, folded into two dimensions past 65,535 (see index.wgsl). */

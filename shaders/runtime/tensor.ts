@@ -97,7 +97,7 @@ export class Tensor {
           `expected ${this.length} of ${elementBytes(this.dtype)}`,
       );
     }
-    device.gpu.queue.writeBuffer(bufferOf(this), this.storage.byteOffset, wholeWords(data));
+    device.write(bufferOf(this), this.storage.byteOffset, wholeWords(data));
   }
 }
 

@@ -1,0 +1,136 @@
+/**
+ * What training takes, for people and as JSON, and what would fit where it does not.
+ *
+ * Between train.ts and model/training_plan.ts. Ours.
+ */
+import type { Config } from "../model/config.ts";
+import { type Choice, type ChoiceOptions, choosePlan } from "../model/plan_choice.ts";
+import type { TrainingPlan } from "../model/training_plan.ts";
+
+type Device = Parameters<typeof choosePlan>[0];
+type PlanRequest = Pick<ChoiceOptions, "memory" | "dtype">;
+
+/** Megabytes of 10^6 bytes. */
+export function megabytes(bytes: number): string {
+  return `${
+    (bytes / 1e6).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })
+  } MB`;
+}
+
+/** Why a plan does not fit and what would; undefined where it does. */
+export function problemOf({ plan, fits, limit, remedy }: Choice): string | undefined {
+  if (fits) return undefined;
+  const problem = plan.obstacle ?? `it takes ${megabytes(plan.totalBytes)}, expected ` +
+      (limit
+        ? `at most ${megabytes(limit.bytes)}, ${limit.source}`
+        : "as much memory as the GPU can give");
+  if (!remedy) return `${problem}; nothing smaller fits either, choose a smaller model`;
+  const flags = `--micro-batch-size ${remedy.microBatchSize} --recompute ${remedy.recompute}`;
+  return `${problem}; ${flags} would take ${megabytes(remedy.totalBytes)}`;
+}
+
+/** Steps of micro-batches in a step. */
+function accumulationSteps({ batchSize, microBatchSize }: TrainingPlan): number {
+  return Math.ceil(batchSize / microBatchSize);
+}
+
+/** Memory by what it is for. */
+function parts(plan: TrainingPlan): readonly (readonly [string, number])[] {
+  return [
+    ["Parameters", plan.parametersBytes],
+    ["Gradients", plan.gradientsBytes],
+    ["Moments", plan.momentsBytes],
+    ["Activations", plan.activationsBytes],
+    ["Workspace", plan.workspaceBytes],
+  ];
+}
+
+function stepText(plan: TrainingPlan): string {
+  const passes = accumulationSteps(plan);
+  const { flopsPerStep: flops } = plan;
+  const arithmetic = flops < 1e12
+    ? `${(flops / 1e9).toPrecision(4)} GFLOP`
+    : `${(flops / 1e12).toPrecision(4)} TFLOP`;
+  return `batch size ${plan.batchSize}` +
+    (passes > 1 ? ` in ${passes} parts of up to ${plan.microBatchSize}` : "") +
+    `, ${plan.length} tokens a row, ${arithmetic}, ` +
+    `${
+      plan.dispatchesPerStep.toLocaleString("en")
+    } launches, ${plan.dtype}, recompute ${plan.recompute}`;
+}
+
+/** A plan in two lines, for a run that begins. */
+export function planText(plan: TrainingPlan): string {
+  const list = parts(plan).map(([name, bytes]) => `${name.toLowerCase()} ${megabytes(bytes)}`);
+  return `Step        ${stepText(plan)}\n` +
+    `GPU memory  ${megabytes(plan.totalBytes)}: ${list.join(", ")}`;
+}
+
+/**
+ * How to train with the memory that there is; a GPU's is tried out.
+ *
+ * @throws {RangeError} where it is too little, saying what would fit
+ */
+export async function requirePlan(
+  device: Device,
+  { vlm, train: { batch_size: batchSize } }: Config,
+  request: PlanRequest,
+): Promise<TrainingPlan> {
+  const choice = await choosePlan(device, vlm, { ...request, batchSize, probes: true });
+  if (choice.fits) return choice.plan;
+  throw new RangeError(`Cannot train on batches of ${batchSize}: ${problemOf(choice)}`);
+}
+
+/** The plan as text or as one JSON document; nothing of it is allocated. */
+export async function planReport(
+  device: Device,
+  { vlm, train: { batch_size: batchSize } }: Config,
+  { isJson, ...request }: PlanRequest & { isJson: boolean },
+): Promise<string> {
+  const choice = await choosePlan(device, vlm, { ...request, batchSize, probes: false });
+  return isJson
+    ? JSON.stringify(choiceJson(choice, device.description))
+    : choiceText(choice, device.description);
+}
+
+function choiceText(choice: Choice, device: string): string {
+  const { plan, limit } = choice;
+  const memory = limit
+    ? `${megabytes(limit.bytes)}, ${limit.source}`
+    : "unknown, give --memory-limit SIZE";
+  const problem = problemOf(choice);
+  return [
+    ...[...parts(plan), ["Total", plan.totalBytes] as const].map(([name, bytes]) =>
+      `${name.padEnd(12)}${megabytes(bytes).padStart(12)}`
+    ),
+    `Step        ${stepText(plan)}`,
+    `Device      ${device}`,
+    `Memory      ${memory}`,
+    `Fits        ${problem === undefined ? "yes" : `no: ${problem}`}`,
+  ].join("\n");
+}
+
+function choiceJson(choice: Choice, device: string): Record<string, unknown> {
+  const { plan, fits, limit } = choice;
+  return {
+    parameters: plan.parameters,
+    parameters_bytes: plan.parametersBytes,
+    gradients_bytes: plan.gradientsBytes,
+    moments_bytes: plan.momentsBytes,
+    activations_bytes: plan.activationsBytes,
+    workspace_bytes: plan.workspaceBytes,
+    total_bytes: plan.totalBytes,
+    flops_per_step: plan.flopsPerStep,
+    dispatches_per_step: plan.dispatchesPerStep,
+    dtype: plan.dtype,
+    batch_size: plan.batchSize,
+    micro_batch_size: plan.microBatchSize,
+    accumulation_steps: accumulationSteps(plan),
+    recompute: plan.recompute,
+    tokens_per_row: plan.length,
+    device,
+    memory_limit_bytes: limit?.bytes ?? null,
+    fits,
+    problem: problemOf(choice) ?? null,
+  };
+}

@@ -2,7 +2,7 @@
  * How kernels read and write tensors: WGSL by format, put in front of the kernels that name their tensors' accessors.
  *
  * A tensor "a" that is read gives `a4(i)`, four values from flat index i on; one that is written also takes
- * `put_a4(i, count, value)`. The format follows from the rows' length and the device: one value a load where the
+ * `put_a4(i, count, value)`, and `round_a4(value)` is what would be found there then. The format follows from the rows' length and the device: one value a load where the
  * length is odd, otherwise four, or 64 bits a load where loads are made lane by lane (`Device.wide`); and from the
  * element type: f16 is converted at once, so that all values are f32.
  */

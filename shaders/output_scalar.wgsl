@@ -7,3 +7,6 @@ fn put_out4(i: u32, count: u32, four: vec4f) {
 }
 
 fn get_out4(i: u32) -> vec4f { return vec4f(out[i], out[i + 1u], out[i + 2u], out[i + 3u]); }
+
+// Four values as they are once stored.
+fn round_out4(four: vec4f) -> vec4f { return four; }

@@ -6,3 +6,6 @@ enable f16;
 fn put_out4(i: u32, count: u32, four: vec4f) { out[i >> 2u] = vec4<f16>(four); }
 
 fn get_out4(i: u32) -> vec4f { return vec4f(out[i >> 2u]); }
+
+// Four values as they are once stored.
+fn round_out4(four: vec4f) -> vec4f { return vec4f(vec4<f16>(four)); }

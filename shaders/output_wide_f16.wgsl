@@ -11,3 +11,8 @@ fn get_out4(i: u32) -> vec4f {
   let wide = out[i >> 2u];
   return vec4f(unpack2x16float(u32(wide)), unpack2x16float(u32(wide >> 32u)));
 }
+
+// Four values as they are once stored.
+fn round_out4(four: vec4f) -> vec4f {
+  return vec4f(unpack2x16float(pack2x16float(four.xy)), unpack2x16float(pack2x16float(four.zw)));
+}

@@ -143,6 +143,9 @@ Deno.test({
     const sum = parts.reduce((total, part) => total + plan[`${part}_bytes`], 0);
     assertEquals(plan.total_bytes, sum);
     assertEquals([plan.batch_size, plan.micro_batch_size, plan.recompute], [256, 256, "off"]);
+    assertEquals(["f16", "f32"].includes(plan.dtype), true, "auto is one of them");
+    const { stdout: f32 } = await runScript("train.ts", ...flags, "--json", "--dtype", "f32");
+    assertEquals(JSON.parse(f32).dtype, "f32");
     assertEquals(plan.flops_per_step > 5e13 && plan.dispatches_per_step > 1000, true);
     const text = await runScript("train.ts", ...flags, "--memory-limit", "20GB");
     assertEquals(text.code, 0, text.stderr);

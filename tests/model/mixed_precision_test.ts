@@ -4,7 +4,7 @@ import { assert, assertEquals, assertLess, assertNotEquals, assertThrows } from 
 import { Generator } from "../../model/generator.ts";
 import type { HostBatch } from "../../model/inputs.ts";
 import { AdamW } from "../../model/optimizer.ts";
-import { type StepResult, Trainer } from "../../model/training_step.ts";
+import { type StepResult, Trainer, type TrainerOptions } from "../../model/training_step.ts";
 import { VisionLanguageModel } from "../../model/vision_language_model.ts";
 import { Device, DeviceError } from "../../shaders/runtime/device.ts";
 import { type Activation, readAll } from "../../shaders/runtime/tensor.ts";
@@ -27,9 +27,9 @@ function testOnHalf(name: string, test: (device: Device) => Promise<void>): void
 }
 
 /** What trains a model, and how to be done with it. */
-function trainerOf(model: VisionLanguageModel) {
+function trainerOf(model: VisionLanguageModel, how: TrainerOptions = {}) {
   const optimizer = new AdamW(model.store);
-  const trainer = new Trainer(model, optimizer);
+  const trainer = new Trainer(model, optimizer, how);
   const destroy = async () => {
     await trainer.destroy();
     optimizer.destroy();
@@ -38,9 +38,9 @@ function trainerOf(model: VisionLanguageModel) {
   return { model, optimizer, trainer, destroy };
 }
 
-async function small(device: Device, dtype: Activation = "f16") {
+async function small(device: Device, dtype: Activation = "f16", how: TrainerOptions = {}) {
   const options = { training: true, seed: 1, initialization: "fan_in", dtype } as const;
-  return trainerOf(await VisionLanguageModel.fromScratch(device, SMALL, options));
+  return trainerOf(await VisionLanguageModel.fromScratch(device, SMALL, options), how);
 }
 
 async function allWeights(model: VisionLanguageModel): Promise<Float32Array[]> {
@@ -125,6 +125,34 @@ testOnHalf("the gradients' norm in f16 is float32's, whatever the scale", async 
   }
   for (const norm of norms) assertLess(Math.abs(norm / norms[0]! - 1), 0.005, String(norms));
 });
+
+testOnHalf(
+  "the scale multiplies every micro-batch's gradients, and a step has one",
+  async (device) => {
+    const results: StepResult[][] = [];
+    for (
+      const how of [{}, { microBatchSize: 1 }, { microBatchSize: 3, recompute: "on" }] as const
+    ) {
+      const { model, optimizer, trainer, destroy } = await small(device, "f16", how);
+      const before = await allWeights(model);
+      // Overflows in every part, and then in none.
+      optimizer.scaler!.state.upload(device, Float32Array.of(2 ** 40, 0, 0, 0));
+      await trainer.step(smallBatch(1), RATES);
+      const skipped = await trainer.results();
+      assertEquals(await allWeights(model), before);
+      optimizer.scaler!.state.upload(device, Float32Array.of(65536, 1, 1998, 0));
+      for (let i = 0; i < 2; i++) await trainer.step(smallBatch(1), RATES);
+      results.push([...skipped, ...await trainer.results()]);
+      await destroy();
+    }
+    for (const steps of results) {
+      assertEquals(steps.map((step) => step.lossScale), [2 ** 39, 65536, 2 * 65536]);
+      assertEquals(steps.map((step) => step.skipped), [1, 1, 1]);
+      assertLess(Math.abs(steps[1]!.loss / results[0]![1]!.loss - 1), 2 ** -10);
+      assertLess(Math.abs(steps[1]!.gradientNorm / results[0]![1]!.gradientNorm - 1), 0.005);
+    }
+  },
+);
 
 testOnHalf("the f16 copies are the weights, rounded, also after training", async (device) => {
   const { model, trainer, destroy } = await small(device);

@@ -39,16 +39,21 @@ const SHAPES: StepShape[] = [
   { batchSize: 4, microBatchSize: 4, recompute: "off" },
   { batchSize: 4, microBatchSize: 4, recompute: "on" },
   { batchSize: 5, microBatchSize: 2, recompute: "light" },
+  { batchSize: 5, microBatchSize: 3, recompute: "light", dtype: "f16" },
 ];
 
 for (const shape of SHAPES) {
   testOnDevices(
     `the peak of allocated memory is the plan's total: ${JSON.stringify(shape)}`,
     async (shared) => {
+      const { dtype = "f32" } = shape;
+      if (dtype === "f16" && !shared.f16) {
+        return console.log(`skipped: ${shared.description} has no shader-f16`);
+      }
       const subgroups = shared.subgroupSize > 0;
       const plan = await planTraining(shared, TINY, shape);
       const device = await Device.open({ subgroups });
-      const model = new VisionLanguageModel(device, TINY, { training: true });
+      const model = new VisionLanguageModel(device, TINY, { training: true, dtype });
       const trainer = new Trainer(model, new AdamW(model.store), shape);
       const batch = fullBatch(TINY, shape.batchSize);
       for (let i = 0; i < 2; i++) await trainer.step(batch, { projector: 0, backbones: 0 });
@@ -70,6 +75,22 @@ testOnGpu("the parts of a plan add up, and most of them are known by hand", asyn
   assertAlmostEquals(plan.parametersBytes / (4 * plan.parameters), 1, 1e-3);
   assertEquals(plan.momentsBytes, 2 * plan.gradientsBytes);
   assertEquals(plan.length, 128);
+});
+
+testOnGpu("plans of 222m in f16 are within the memory that they must be", async (device) => {
+  if (!device.f16) return console.log(`skipped: ${device.description} has no shader-f16`);
+  const figures = [[1, "off", 4449], [16, "off", 6800], [64, "off", 14000], [256, "off", 40000], [
+    256,
+    "on",
+    15000,
+  ]] as const;
+  for (const [batchSize, recompute, megabytes] of figures) {
+    const shape = { batchSize, microBatchSize: batchSize, recompute, dtype: "f16" } as const;
+    const plan = await planTraining(device, LARGE, shape);
+    assertLess(plan.totalBytes, megabytes * 1e6, `batch size ${batchSize}`);
+    assertEquals(plan.parametersBytes, 1.5 * plan.gradientsBytes); // f32, and the f16 copies
+    assertEquals(plan.momentsBytes, 2 * plan.gradientsBytes);
+  }
 });
 
 testOnGpu("a plan counts the products' arithmetic", async (device) => {

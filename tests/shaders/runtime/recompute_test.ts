@@ -6,6 +6,7 @@ import type { Device } from "../../../shaders/runtime/device.ts";
 import { Plan } from "../../../shaders/runtime/plan.ts";
 import type { Recompute, Recorder } from "../../../shaders/runtime/recorder.ts";
 import {
+  type Activation,
   type Parameter,
   persistent,
   readAll,
@@ -33,6 +34,9 @@ function makeBlocks(device: Device): Block[] {
     return {
       value: persistent(device, "w", shape, "f32", data),
       gradient: persistent(device, "dw", shape, "f32", new Float32Array(length)),
+      half: device.f16
+        ? persistent(device, "w f16", shape, "f16", new Float16Array(data))
+        : undefined,
     };
   };
   return Array.from({ length: BLOCKS }, () => ({
@@ -51,7 +55,7 @@ function forward(rec: Recorder, x: Tensor, block: Block): Tensor {
   return linear(rec, inner, { weight: block.down, residual: x });
 }
 
-async function run(device: Device, recompute: Recompute) {
+async function run(device: Device, recompute: Recompute, activation: Activation = "f32") {
   const blocks = makeBlocks(device);
   const random = seededRandom(4);
   const data = () => Float32Array.from(random.normal(ROWS * WIDTH));
@@ -67,19 +71,25 @@ async function run(device: Device, recompute: Recompute) {
     rec.keep(y);
     rec.backprop(y, seed);
     return { y, dx: rec.keep(rec.gradientOf(x)!) };
-  }, { training: true, recompute });
+  }, { training: true, recompute, activation });
   plan.run();
   const gradients = blocks.flatMap((block) => Object.values(block).map((p) => p.gradient!));
   const values = await readAll(device, [plan.result.y, plan.result.dx, ...gradients]);
   return { values, size: plan.size };
 }
 
-testOnDevices("gradients have the same bits whatever is computed again", async (device) => {
-  const off = await run(device, "off");
-  for (const recompute of ["light", "on"] as const) {
-    assertEquals((await run(device, recompute)).values, off.values);
-  }
-});
+for (const activation of ["f32", "f16"] as const) {
+  const name = `gradients have the same bits whatever is computed again, in ${activation}`;
+  testOnDevices(name, async (device) => {
+    if (activation === "f16" && !device.f16) {
+      return console.log(`skipped: ${device.description} has no shader-f16`);
+    }
+    const off = await run(device, "off", activation);
+    for (const recompute of ["light", "on"] as const) {
+      assertEquals((await run(device, recompute, activation)).values, off.values);
+    }
+  });
+}
 
 testOnDevices(
   "computing again keeps less from the forward to the backward pass",

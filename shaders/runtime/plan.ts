@@ -20,6 +20,13 @@ interface Prepared {
 
 type Step = Prepared | { readonly clear: Tensor };
 
+/** Time of one launch. */
+export interface LaunchTime {
+  /** The kernel's. */
+  readonly name: string;
+  readonly milliseconds: number;
+}
+
 /** Time of one kernel over a profiled run. */
 export interface KernelTime {
   readonly name: string;
@@ -109,27 +116,32 @@ export class Plan<T = unknown> {
 
   /** Runs once with a timestamp around every launch; the sums by kernel, slowest first. @throws {DeviceError} */
   async profile(): Promise<KernelTime[]> {
-    const { gpu } = this.device;
-    if (!gpu.features.has("timestamp-query")) {
+    const launches = Map.groupBy(await this.launchTimes(), ({ name }) => name);
+    return [...launches].map(([name, its]) => ({
+      name,
+      count: its.length,
+      milliseconds: its.reduce((sum, { milliseconds }) => sum + milliseconds, 0),
+    })).sort((a, b) => b.milliseconds - a.milliseconds);
+  }
+
+  /** Runs once with a timestamp around every launch; their times in the order of the plan. @throws {DeviceError} */
+  async launchTimes(): Promise<LaunchTime[]> {
+    if (!this.device.gpu.features.has("timestamp-query")) {
       throw new DeviceError(
         `Cannot profile: ${this.device.description} has no timestamp queries`,
       );
     }
-    const times = new Map<string, { count: number; milliseconds: number }>();
+    const times: LaunchTime[] = [];
     for (let start = 0; start < this.steps.length; start += 1024) {
       const part = this.steps.slice(start, start + 1024);
       const stamps = await this.#timed(part);
       part.forEach((step, i) => {
         if ("clear" in step) return;
-        const entry = times.get(step.name) ?? { count: 0, milliseconds: 0 };
-        entry.count++;
-        entry.milliseconds += Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6;
-        times.set(step.name, entry);
+        const nanoseconds = (stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n);
+        times.push({ name: step.name, milliseconds: Number(nanoseconds) / 1e6 });
       });
     }
-    return [...times].map(([name, time]) => ({ name, ...time })).sort((a, b) =>
-      b.milliseconds - a.milliseconds
-    );
+    return times;
   }
 
   /** Time of one run, by the GPU's clock where it has one. @throws {DeviceError} */

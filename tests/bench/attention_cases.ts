@@ -6,7 +6,7 @@ import { imageTokens } from "../../model/inputs.ts";
 import { attention } from "../../shaders/attention.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
-import { persistent, type Tensor } from "../../shaders/runtime/tensor.ts";
+import { persistent } from "../../shaders/runtime/tensor.ts";
 import { assertClose, matmulBound } from "../gradcheck.ts";
 import {
   attention as reference,

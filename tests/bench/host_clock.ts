@@ -1,58 +1,36 @@
 /**
- * Time that the calling thread spends on feeding the GPU: uploads, encoding and submitting.
- *
- * Wraps the synchronous calls that the product makes for each step, so that no product code knows of it.
+ * What feeding the GPU costs the calling thread, and how many launches a step makes, without product code knowing of it.
  */
-import { BatchInputs } from "../../model/inputs.ts";
+import process from "node:process";
 import { Plan } from "../../shaders/runtime/plan.ts";
 
-/** What was spent between start and stop. */
-export interface HostTime {
-  readonly milliseconds: number;
-  /** Kernel launches encoded by Plan.run(). */
-  readonly dispatches: number;
-}
+/** Nanoseconds that this thread has computed, on Linux; the kernel counts them when the thread stops, so at least every 4 ms. */
+const SCHEDULER = "/proc/thread-self/schedstat";
 
 /**
- * Runs `work` and adds up the time inside BatchInputs.upload(), Plan.run(), and the queue's writeBuffer() and submit(),
- * wherever they are called from; nested calls count once.
+ * Milliseconds that this thread has computed so far. Not the time that passes: lavapipe's submit() waits, without
+ * computing, until the work before it is done.
  */
-export async function hostTimeOf(work: () => Promise<void>): Promise<HostTime> {
-  let [milliseconds, dispatches, depth] = [0, 0, 0];
-  /** Replaces a method by one that is timed; gives a function that puts it back. */
-  const wrap = <K extends string>(
-    prototype: Record<K, unknown>,
-    name: K,
-    before: (self: unknown) => void = () => {},
-  ) => {
-    const original = prototype[name];
-    if (typeof original !== "function") throw new TypeError(`Cannot time ${name}(): no such method`);
-    prototype[name] = function (this: unknown, ...args: unknown[]) {
-      before(this);
-      const start = performance.now();
-      depth++;
-      try {
-        return original.apply(this, args);
-      } finally {
-        if (--depth === 0) milliseconds += performance.now() - start;
-      }
-    };
-    return () => {
-      prototype[name] = original;
-    };
+export function threadMilliseconds(): number {
+  if (Deno.build.os === "linux") {
+    return Number(Deno.readTextFileSync(SCHEDULER).split(" ")[0]) / 1e6;
+  }
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1e3;
+}
+
+/** Runs `work` and counts the kernel launches of all plans that it runs. */
+export async function launchesOf(work: () => Promise<void>): Promise<number> {
+  const original = Plan.prototype.run;
+  let launches = 0;
+  Plan.prototype.run = function () {
+    launches += this.dispatches;
+    original.call(this);
   };
-  const restore = [
-    wrap(BatchInputs.prototype, "upload"),
-    wrap(Plan.prototype, "run", (plan) => {
-      if (plan instanceof Plan) dispatches += plan.dispatches;
-    }),
-    wrap(GPUQueue.prototype, "writeBuffer"),
-    wrap(GPUQueue.prototype, "submit"),
-  ];
   try {
     await work();
   } finally {
-    for (const undo of restore) undo();
+    Plan.prototype.run = original;
   }
-  return { milliseconds, dispatches };
+  return launches;
 }

@@ -99,7 +99,8 @@ export async function naiveProduct(device: Device, product: Product): Promise<Na
   const few = clamp(Math.floor(FIRST_ATTEMPT / columns / depth), 2, rows);
   const first = await sampledProduct(device, product, few);
   const more = clamp(Math.floor(ENOUGH / first.milliseconds * few), few, rows);
-  const last = more > few ? await sampledProduct(device, product, more) : first;
+  // The first attempt's time may include the driver's compilation.
+  const last = first.milliseconds < ENOUGH ? await sampledProduct(device, product, more) : first;
   return {
     rows: Array.from(
       { length: more },
@@ -223,7 +224,9 @@ export async function naiveAttention(
 /** Sequences from `first` to the end. */
 async function sequences(device: Device, attention: NaiveAttention, first: number) {
   const plan = await Plan.record(device, (rec) => recordAttention(rec, attention, first));
-  const launches = await plan.launchTimes();
+  const warmup = await plan.launchTimes(); // perhaps with the driver's compilation
+  const isShort = warmup.reduce((sum, { milliseconds }) => sum + milliseconds, 0) < ENOUGH;
+  const launches = isShort ? await plan.launchTimes() : warmup;
   const { y, dq, dk, dv } = plan.result;
   const values = await plan.read(y, dq, dk, dv);
   const [yLast, dqLast, dkLast, dvLast] = values.map((array) =>

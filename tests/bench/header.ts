@@ -12,7 +12,7 @@ export interface Header {
   readonly deno: string;
   /** Of the operating system and processor. */
   readonly platform: string;
-  /** Abbreviated; "+" where files differ from it. */
+  /** Abbreviated; "+" where files outside docs/, which the bench writes, differ from it. */
   readonly commit: string;
   /** "deno task bench --filter linear". */
   readonly command: string;
@@ -50,7 +50,7 @@ export function describe(
 async function commit(): Promise<string> {
   const [hash, changes] = await Promise.all([
     git("rev-parse", "--short", "HEAD"),
-    git("status", "--porcelain"),
+    git("status", "--porcelain", "--", ":/", ":!/docs"),
   ]);
   return hash === undefined ? "unknown" : `${hash}${changes ? "+" : ""}`;
 }

@@ -158,7 +158,7 @@ export function memoryCases(preset: string, config: VLMConfig, batch: number): K
 /** AdamW and the gradients' norm over as many parameters as `limit` bytes hold, at most as many as the model has. */
 export function optimizerCases(preset: string, parameters: number, limit: number): KernelCase[] {
   const n = Math.min(Math.ceil(parameters / 64) * 64, Math.floor(limit / 4 / 64) * 64);
-  const few = [4096];
+  const few = [Math.min(4096, n)];
   return [
     memoryCase(`${preset} AdamW`, {
       shape: [n],

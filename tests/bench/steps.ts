@@ -140,7 +140,10 @@ async function answerRows(subject: StepSubject, size: number): Promise<StepRow[]
   const prefill = await measure(device, answer(1), budget);
   const few = await measure(device, answer(1 + FEW_TOKENS), { ...budget, runs: 1 });
   const token = Math.max(0.1, (few.milliseconds - prefill.milliseconds) / FEW_TOKENS);
-  const tokens = Math.min(MOST_TOKENS, Math.max(FEW_TOKENS, Math.ceil(1000 / token)));
+  const length = imageTokens(config) + batch.length;
+  const room = config.lm_max_position_embeddings - length - 1;
+  const wanted = Math.max(FEW_TOKENS, Math.ceil(1000 / token));
+  const tokens = Math.min(wanted, MOST_TOKENS, room);
   const all = tokens > FEW_TOKENS ? await measure(device, answer(1 + tokens), budget) : few;
   await generator.destroy();
   const each = (a: number, b: number) => (a - b) / tokens;
@@ -150,7 +153,6 @@ async function answerRows(subject: StepSubject, size: number): Promise<StepRow[]
     host: each(all.host, prefill.host),
     dispatches: Math.round(each(all.dispatches, prefill.dispatches)),
   };
-  const length = imageTokens(config) + batch.length;
   return [
     stepRow(subject, { step: "prefill", batch: size, measured: prefill, tokens: length }),
     stepRow(subject, { step: "decoding", batch: size, measured: decoding, tokens: 1 }),

@@ -11,10 +11,10 @@ import { Device } from "../../shaders/runtime/device.ts";
 import { elements } from "../../shaders/runtime/tensor.ts";
 import { attentionCases } from "./attention_cases.ts";
 import { describe, headerOf } from "./header.ts";
-import { type KernelCase, type KernelRow, measureCase } from "./kernels.ts";
+import { type KernelCase, type KernelRow, measureCase, rerated } from "./kernels.ts";
 import { linearCases, squareCase } from "./linear_cases.ts";
 import { memoryCases, optimizerCases } from "./memory_cases.ts";
-import { measurePeaks, type Peaks } from "./peaks.ts";
+import { higher, measurePeaks, type Peaks } from "./peaks.ts";
 import {
   describePeaks,
   KERNEL_COLUMNS,
@@ -240,7 +240,8 @@ class Bench {
 
   /** Writes the measured sections into a Markdown file, and the plot beside it. */
   async write(file: string): Promise<void> {
-    const { header, peaks } = this;
+    const { header } = this;
+    const peaks = higher(this.peaks, await measurePeaks(this.device));
     const folder = file.includes("/") ? file.slice(0, file.lastIndexOf("/") + 1) : "";
     const plot = "training_step.svg";
     const title = `Training step on ${header.device}, commit ${header.commit}`;
@@ -249,8 +250,10 @@ class Bench {
     const results: Results = {
       header,
       peaks,
-      kernels: this.kernelRows,
-      steps: this.stepRows,
+      kernels: this.kernelRows.map((row) => rerated(row, peaks)),
+      steps: this.stepRows.map((row) =>
+        row.gflops === undefined ? row : { ...row, share_of_peak: row.gflops / peaks.f32.rate }
+      ),
       profiles: this.profileRows,
     };
     const made = sections(results, svg === undefined ? undefined : plot);

@@ -4,9 +4,10 @@ import type { Device } from "../../shaders/runtime/device.ts";
 import { SMALL } from "../model/small_model.ts";
 import { testOnGpu } from "../shaders/harness.ts";
 import { attentionCases } from "./attention_cases.ts";
-import { measureCase } from "./kernels.ts";
+import { measureCase, rerated } from "./kernels.ts";
 import { linearCases } from "./linear_cases.ts";
 import { memoryCases, optimizerCases } from "./memory_cases.ts";
+import { higher } from "./peaks.ts";
 import { withSections } from "./report.ts";
 import { makeModel, measureSteps, profileStep } from "./steps.ts";
 import { median, timeParts } from "./timing.ts";
@@ -57,6 +58,33 @@ testOnGpu("timeParts() throws what the check of the answers throws", async (devi
     },
   };
   await assertRejects(() => timeParts(device, subject, budget), Error, "wrong");
+});
+
+Deno.test("higher() keeps each peak's better measurement, and rerated() rates by it", () => {
+  const better = { ...peaks, f32: { rate: 200, how: "alone" } };
+  assertEquals(higher(peaks, better).f32.how, "alone");
+  assertEquals(higher(better, peaks).f32.how, "alone");
+  const row = {
+    section: "linear",
+    name: "op",
+    part: "part",
+    shape: "1",
+    flops: 1e9,
+    bytes: 1e6,
+    milliseconds: 10,
+    samples: 1,
+    gigabytes_per_second: 0,
+    bound: "memory",
+    share_of_peak: 0,
+  } as const;
+  const { gflops, gigabytes_per_second, bound, share_of_peak } = rerated(row, better);
+  // 1e9 flops in 10 ms are 100 GFLOP/s, half of 200; 1e6 bytes 0.1 GB/s.
+  assertEquals({ gflops, gigabytes_per_second, bound, share_of_peak }, {
+    gflops: 100,
+    gigabytes_per_second: 0.1,
+    bound: "arithmetic",
+    share_of_peak: 0.5,
+  });
 });
 
 Deno.test("median() takes the middle, or the mean of both", () => {

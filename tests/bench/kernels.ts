@@ -50,6 +50,8 @@ export interface KernelRow {
   readonly name: string;
   readonly part: string;
   readonly shape: string;
+  readonly flops: number;
+  readonly bytes: number;
   readonly milliseconds: number;
   readonly samples: number;
   /** Absent where only memory counts. */
@@ -93,7 +95,7 @@ export async function measureCase(
       section,
       name,
       part,
-      shape: work.shape,
+      ...work,
       milliseconds,
       samples,
       ...rates(work, milliseconds, peaks),
@@ -109,7 +111,8 @@ export async function measureCase(
 }
 
 /** Rates, and the share of what the device's peaks allow. */
-function rates({ flops, bytes }: Work, milliseconds: number, peaks: Peaks) {
+function rates(work: Pick<Work, "flops" | "bytes">, milliseconds: number, peaks: Peaks) {
+  const { flops, bytes } = work;
   const seconds = milliseconds / 1e3;
   const arithmetic = flops / peaks.f32.rate / 1e9;
   const memory = bytes / peaks.copy.rate / 1e9;
@@ -119,4 +122,9 @@ function rates({ flops, bytes }: Work, milliseconds: number, peaks: Peaks) {
     bound: arithmetic > memory ? "arithmetic" as const : "memory" as const,
     share_of_peak: Math.max(arithmetic, memory) / seconds,
   };
+}
+
+/** The same row by other peaks. */
+export function rerated(row: KernelRow, peaks: Peaks): KernelRow {
+  return { ...row, ...rates(row, row.milliseconds, peaks) };
 }

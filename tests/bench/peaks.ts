@@ -95,6 +95,17 @@ export async function measurePeaks(device: Device): Promise<Peaks> {
   };
 }
 
+/** The higher figures of two measurements: other work on the machine only ever lowers them. */
+export function higher(a: Peaks, b: Peaks): Peaks {
+  const { copies, copy } = a.copy.rate >= b.copy.rate ? a : b;
+  return {
+    f32: best([a.f32, b.f32]),
+    ...(a.f16 && b.f16 ? { f16: best([a.f16, b.f16]) } : {}),
+    copies,
+    copy,
+  };
+}
+
 function best<T extends Peak>(peaks: readonly T[]): T {
   const [first, ...rest] = peaks;
   if (!first) throw new RangeError("Cannot choose a peak: none was measured");

@@ -16,7 +16,7 @@ import {
   type AttentionOptions,
 } from "../reference/attention.ts";
 import type { KernelCase, PreparedCase, Work } from "./kernels.ts";
-import { type NaiveAnswers, naiveAttention } from "./naive.ts";
+import { type NaiveAnswers, naiveAttention } from "./naive_attention.ts";
 import { alias, randomOf } from "./timing.ts";
 
 interface Shape {

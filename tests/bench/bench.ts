@@ -7,11 +7,12 @@ import { type Command, runCommand } from "../../commands/command.ts";
 import { type Arguments, type Flags, UsageError, wholeNumber } from "../../commands/flags.ts";
 import { presets, type VLMConfig } from "../../model/config.ts";
 import { expectedParameters } from "../../model/checkpoint.ts";
-import { Device } from "../../shaders/runtime/device.ts";
+import { Device, DeviceError } from "../../shaders/runtime/device.ts";
 import { elements } from "../../shaders/runtime/tensor.ts";
 import { attentionCases } from "./attention_cases.ts";
+import { writeDocument } from "./document.ts";
 import { describe, headerOf } from "./header.ts";
-import { type KernelCase, type KernelRow, measureCase, rerated } from "./kernels.ts";
+import { type KernelCase, type KernelRow, measureCase } from "./kernels.ts";
 import { linearCases, squareCase } from "./linear_cases.ts";
 import { memoryCases, optimizerCases } from "./memory_cases.ts";
 import { higher, measurePeaks, type Peaks } from "./peaks.ts";
@@ -21,9 +22,7 @@ import {
   line,
   PROFILE_COLUMNS,
   type Results,
-  sections,
   STEP_COLUMNS,
-  withSections,
 } from "./report.ts";
 import {
   makeModel,
@@ -189,12 +188,31 @@ class Bench {
       let longest = 0;
       for (const batch of all) {
         if (2 * longest > LONGEST_STEP) break;
-        const rows = await measureSteps(subject, batch, wanted(batch));
+        const rows = await this.#stepsOrNone(subject, batch, wanted(batch));
+        if (rows === undefined) break;
         for (const row of rows) this.#print("step", STEP_COLUMNS, row);
         this.stepRows.push(...rows);
         longest = Math.max(...rows.map(({ milliseconds }) => milliseconds));
       }
     });
+  }
+
+  /** The steps of a batch size; none, and a line that says why, where a batch after the first one does not fit. */
+  async #stepsOrNone(
+    subject: StepSubject,
+    batch: number,
+    kinds: readonly StepRow["step"][],
+  ): Promise<StepRow[] | undefined> {
+    try {
+      return await measureSteps(subject, batch, kinds);
+    } catch (error) {
+      if (!(error instanceof DeviceError) || batch === 1) throw error;
+      const { preset } = subject;
+      if (this.args.has("json")) {
+        console.log(JSON.stringify({ bench: "too large", preset, batch, reason: error.message }));
+      } else console.log(`${preset}, batch ${batch}: ${error.message}`);
+      return undefined;
+    }
   }
 
   /** Batch sizes of training steps, and those of all kinds of steps. */
@@ -238,45 +256,12 @@ class Bench {
     console.log(line(columns, row));
   }
 
-  /** Writes the measured sections into a Markdown file, and the plot beside it. */
+  /** Writes the measured sections into a Markdown file, and the plot beside it, by the better of two measured peaks. */
   async write(file: string): Promise<void> {
-    const { header } = this;
+    const { header, kernelRows: kernels, stepRows: steps, profileRows: profiles } = this;
     const peaks = higher(this.peaks, await measurePeaks(this.device));
-    const folder = file.includes("/") ? file.slice(0, file.lastIndexOf("/") + 1) : "";
-    const plot = "training_step.svg";
-    const title = `Training step on ${header.device}, commit ${header.commit}`;
-    const svg = await plotOf(this.stepRows, title);
-    if (svg !== undefined) await Deno.writeTextFile(folder + plot, svg);
-    const results: Results = {
-      header,
-      peaks,
-      kernels: this.kernelRows.map((row) => rerated(row, peaks)),
-      steps: this.stepRows.map((row) =>
-        row.gflops === undefined ? row : { ...row, share_of_peak: row.gflops / peaks.f32.rate }
-      ),
-      profiles: this.profileRows,
-    };
-    const made = sections(results, svg === undefined ? undefined : plot);
-    await Deno.writeTextFile(file, withSections(await Deno.readTextFile(file), made));
-    const formatted = await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", file] })
-      .output();
-    if (!formatted.success) throw new Error(`Cannot format ${file}: deno fmt failed`);
+    await writeDocument(file, { header, peaks, kernels, steps, profiles });
   }
-}
-
-/** The plot of the training steps, or undefined where fewer than two batch sizes were measured. */
-async function plotOf(rows: readonly StepRow[], title: string): Promise<string | undefined> {
-  const points = rows.filter(({ step }) => step === "training")
-    .map(({ preset, batch, milliseconds }) => ({ preset, batch, seconds: milliseconds / 1e3 }));
-  if (new Set(points.map(({ batch }) => batch)).size < 2) return undefined;
-  const plot = `${import.meta.dirname}/plot`;
-  const args = ["run", "--config", `${plot}/deno.json`, `${plot}/plot.ts`];
-  const child = new Deno.Command(Deno.execPath(), { args, stdin: "piped", stdout: "piped" })
-    .spawn();
-  const input = new Blob([JSON.stringify({ title, points })]).stream();
-  const [{ success, stdout }] = await Promise.all([child.output(), input.pipeTo(child.stdin)]);
-  if (!success) throw new Error("Cannot plot the steps: tests/bench/plot/plot.ts failed");
-  return new TextDecoder().decode(stdout);
 }
 
 if (import.meta.main) Deno.exit(await runCommand(COMMAND, Deno.args));

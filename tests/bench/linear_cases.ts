@@ -10,7 +10,7 @@ import { persistent, type Tensor } from "../../shaders/runtime/tensor.ts";
 import { assertClose, matmulBound } from "../gradcheck.ts";
 import { GELU_SLOPE_MAX, geluOf } from "../reference/gelu.ts";
 import type { KernelCase, PreparedCase, Work } from "./kernels.ts";
-import { type NaiveProduct, naiveProduct } from "./naive.ts";
+import { type NaiveProduct, naiveProduct } from "./naive_product.ts";
 import type { Peaks } from "./peaks.ts";
 import { alias, randomOf } from "./timing.ts";
 

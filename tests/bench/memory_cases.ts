@@ -13,15 +13,8 @@ import { layerNorm } from "../../shaders/layer_norm.ts";
 import { linearCrossEntropy } from "../../shaders/linear_cross_entropy.ts";
 import { rmsNorm } from "../../shaders/rms_norm.ts";
 import { rope, ropeTable } from "../../shaders/rope.ts";
-import type { Device } from "../../shaders/runtime/device.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
-import {
-  elements,
-  type Parameter,
-  persistent,
-  slice,
-  type Tensor,
-} from "../../shaders/runtime/tensor.ts";
+import { persistent, slice, type Tensor } from "../../shaders/runtime/tensor.ts";
 import { type RandomMode, sample } from "../../shaders/sample.ts";
 import { swiglu } from "../../shaders/swiglu.ts";
 import {
@@ -38,91 +31,11 @@ import {
   checkSampled,
   checkSwiglu,
 } from "./memory_checks.ts";
-import type { KernelCase, Work } from "./kernels.ts";
-import { alias, type Build, randomOf } from "./timing.ts";
+import type { KernelCase } from "./kernels.ts";
+import { BACKWARD, FORWARD, memoryCase, passes, unary } from "./memory_case.ts";
+import { alias } from "./timing.ts";
 
-const FORWARD = "forward";
-const BACKWARD = "backward";
 const EPSILON = 1e-5;
-
-/** Makes a case's inputs and remembers them, to be freed. */
-class Inputs {
-  readonly tensors: Tensor[] = [];
-  constructor(readonly device: Device) {}
-
-  /** Random numbers of deviation 1, or of another, or a given kind of number. */
-  f32(shape: readonly number[], deviation?: number): Tensor {
-    const tensor = persistent(this.device, "input", shape, "f32", randomOf(shape, deviation));
-    this.tensors.push(tensor);
-    return tensor;
-  }
-
-  zeros(shape: readonly number[]): Tensor {
-    const tensor = persistent(this.device, "zeros", shape);
-    this.tensors.push(tensor);
-    return tensor;
-  }
-
-  u32(values: Uint32Array<ArrayBuffer>, shape: readonly number[] = [values.length]): Tensor {
-    const tensor = persistent(this.device, "input", shape, "u32", values);
-    this.tensors.push(tensor);
-    return tensor;
-  }
-
-  parameter(shape: readonly number[], deviation?: number): Parameter {
-    return { value: this.f32(shape, deviation), gradient: this.zeros(shape) };
-  }
-}
-
-interface Definition {
-  readonly shape: readonly number[];
-  /** Passes over the memory by part, in bytes, and flops where they count. */
-  readonly work: Readonly<Record<string, { bytes: number; flops?: number }>>;
-  readonly make: (inputs: Inputs) => Build;
-  readonly check: (outputs: readonly Float32Array[]) => void;
-}
-
-function memoryCase(name: string, { shape, work, make, check }: Definition): KernelCase {
-  const parts = Object.fromEntries(
-    Object.entries(work).map(([part, { bytes, flops = 0 }]): [string, Work] => [
-      part,
-      { shape: shape.join(" x "), flops, bytes },
-    ]),
-  );
-  return {
-    name,
-    section: "memory",
-    prepare: (device) => {
-      const inputs = new Inputs(device);
-      const build = make(inputs);
-      return Promise.resolve({ subject: { build, check }, parts, tensors: inputs.tensors });
-    },
-  };
-}
-
-/** Bytes of `passes` over a tensor of `shape`. */
-function passes(count: number, shape: readonly number[]): number {
-  return 4 * count * elements(shape);
-}
-
-/** A differentiable op of one input. */
-function unary(
-  inputs: Inputs,
-  { x, y, op }: {
-    x: readonly number[];
-    y: readonly number[];
-    op: (rec: Recorder, x: Tensor) => Tensor;
-  },
-): Build {
-  const [values, dy] = [inputs.f32(x), inputs.f32(y)];
-  return (rec, mark) => {
-    mark(FORWARD);
-    const result = op(rec, alias(values, { gradient: true }));
-    mark(BACKWARD);
-    rec.backprop(result, dy);
-    return [result];
-  };
-}
 
 /** Every such op of `config` at a batch size. */
 export function memoryCases(preset: string, config: VLMConfig, batch: number): KernelCase[] {
@@ -155,9 +68,13 @@ export function memoryCases(preset: string, config: VLMConfig, batch: number): K
   ];
 }
 
-/** AdamW and the gradients' norm over as many parameters as `limit` bytes hold, at most as many as the model has. */
+/** Parameters that are enough for the optimizer's speed: 256 MiB a buffer, larger than caches. */
+const MOST_PARAMETERS = 2 ** 26;
+
+/** AdamW and the gradients' norm over the model's parameters, or as many as `limit` bytes hold or are enough. */
 export function optimizerCases(preset: string, parameters: number, limit: number): KernelCase[] {
-  const n = Math.min(Math.ceil(parameters / 64) * 64, Math.floor(limit / 4 / 64) * 64);
+  const most = Math.min(MOST_PARAMETERS, Math.floor(limit / 4 / 64) * 64);
+  const n = Math.min(Math.ceil(parameters / 64) * 64, most);
   const few = [Math.min(4096, n)];
   return [
     memoryCase(`${preset} AdamW`, {

@@ -4,6 +4,7 @@
  * Last stop of the data's way; train.ts uses `evaluate()` too. `deno task eval --help` shows the command's flags.
  * Source: test_mmstar() and the validation loop of nanoVLM v0.1, train.py.
  */
+import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
 import { openTokenizer, requireCheckpoint, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import {
@@ -24,7 +25,6 @@ import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { percent, type Score, scoreTable, short } from "./runs/report.ts";
-import { Device } from "./shaders/runtime/device.ts";
 
 /** Free questions, whose answers must be the expected text, or multiple choice. */
 export type Task = "vqa" | "mmstar";
@@ -251,6 +251,7 @@ const FLAGS = {
     help: "questions at a time (default: 32)",
   },
   "dtype": DTYPE_FLAG,
+  "no-tune": NO_TUNE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
@@ -270,7 +271,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   requireCheckpoint(dir);
   const samples = await Samples.open(await openDataset(dataset, "validation"), "all");
   const total = Math.min(samples.length, args.number("limit") ?? Infinity);
-  const device = await Device.open();
+  const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
   const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
   const name = args.text("tokenizer") ?? tokenizerOf(dir, model.config);

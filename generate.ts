@@ -3,6 +3,7 @@
  *
  * The shortest way through the whole project: processor, tokenizer, model, generator. Source: generate.py of nanoVLM v0.1.
  */
+import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
 import {
   newestCheckpoint,
   openTokenizer,
@@ -24,7 +25,6 @@ import { Generator, type SampleMode } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
-import { Device } from "./shaders/runtime/device.ts";
 
 const FLAGS = {
   "checkpoint": { value: "DIR", help: "the model's folder (default: newest under checkpoints/)" },
@@ -49,6 +49,7 @@ const FLAGS = {
     help: "where the drawing starts (default: 0); the next answers use the next seeds",
   },
   "dtype": DTYPE_FLAG,
+  "no-tune": NO_TUNE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
@@ -76,7 +77,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const picture = await decodeImage(await readImage(image), image);
   const given = args.text("checkpoint");
   const dir = given === undefined ? newestCheckpoint() : requireCheckpoint(given);
-  const device = await Device.open();
+  const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
   const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
   const name = args.text("tokenizer") ?? tokenizerOf(dir, model.config);

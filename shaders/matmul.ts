@@ -2,7 +2,7 @@
  * Matrix products: one interface, two families of kernels, and epilogues that save a pass over the result.
  *
  * A kernel is put together from WGSL files: how each tensor is read or written (operands.ts), the operands' layout, an
- * epilogue and a family. Operands and result are f32 or f16 in memory, each for itself; what epilogues read is f32, and what
+ * epilogue and a family (matmul_choice.ts). Operands and result are f32 or f16 in memory, each for itself; what epilogues read is f32, and what
  * they write beside the result is like it. With subgroups of a fixed width the family is matmul_subgroup.wgsl, otherwise
  * matmul_tiled.wgsl.
  */
@@ -11,19 +11,23 @@ import EPILOGUE_BIAS from "./epilogue_bias.wgsl" with { type: "text" };
 import EPILOGUE_BIAS_GELU from "./epilogue_bias_gelu.wgsl" with { type: "text" };
 import EPILOGUE_BIAS_RESIDUAL from "./epilogue_bias_residual.wgsl" with { type: "text" };
 import EPILOGUE_RESIDUAL from "./epilogue_residual.wgsl" with { type: "text" };
+import EPILOGUE_SLICE from "./epilogue_slice.wgsl" with { type: "text" };
 import EPILOGUE_STORE from "./epilogue_store.wgsl" with { type: "text" };
 import EPILOGUE_WEIGHT_BIAS from "./epilogue_weight_bias.wgsl" with { type: "text" };
 import GELU from "./gelu.wgsl" with { type: "text" };
+import INDEX from "./index.wgsl" with { type: "text" };
 import FEW_ROWS from "./matmul_few_rows.wgsl" with { type: "text" };
 import LAYOUT from "./matmul_operands.wgsl" with { type: "text" };
 import SUBGROUP from "./matmul_subgroup.wgsl" with { type: "text" };
+import SUM_SLICES from "./matmul_sum_slices.wgsl" with { type: "text" };
 import TILED from "./matmul_tiled.wgsl" with { type: "text" };
+import { fixedChoices, sizeOf, TILES } from "./matmul_choice.ts";
 import REDUCE_SUBGROUP from "./reduce_subgroup.wgsl" with { type: "text" };
 import REDUCE_WORKGROUP from "./reduce_workgroup.wgsl" with { type: "text" };
 import { type Format, formatOf, operand, output } from "./operands.ts";
-import { type Kernel, kernel } from "./runtime/kernel.ts";
+import { type Constants, type Kernel, kernel } from "./runtime/kernel.ts";
 import type { Device } from "./runtime/device.ts";
-import type { Recorder } from "./runtime/recorder.ts";
+import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
 /** What an epilogue reads and writes beside y, and its WGSL. */
@@ -43,6 +47,7 @@ const EPILOGUES = {
   residual: { ...NONE, reads: ["residual"], code: [EPILOGUE_RESIDUAL] },
   bias_residual: { ...NONE, reads: ["bias", "residual"], code: [EPILOGUE_BIAS_RESIDUAL] },
   bias_gelu: { ...NONE, reads: ["bias"], writes: ["pre"], code: [GELU, EPILOGUE_BIAS_GELU] },
+  slice: { ...NONE, code: [EPILOGUE_SLICE] },
   weight_bias: { ...NONE, own: ["dbias"], code: [EPILOGUE_WEIGHT_BIAS] },
 } as const satisfies Record<string, EpilogueCode>;
 
@@ -77,6 +82,7 @@ const FAMILIES = {
   tiled: { code: [TILED], constants: [] },
   few_rows_subgroup: { code: [REDUCE_SUBGROUP, FEW_ROWS], constants: ["ROWS"] },
   few_rows_workgroup: { code: [REDUCE_WORKGROUP, FEW_ROWS], constants: ["ROWS"] },
+  sum_slices: { code: [INDEX, SUM_SLICES], constants: [] },
 } as const;
 type Family = keyof typeof FAMILIES;
 
@@ -91,6 +97,13 @@ interface Variant {
   readonly epilogue: Epilogue;
 }
 
+const PARAMS = {
+  rows: "u32",
+  columns: "u32",
+  depth: "u32",
+  residual_rows: "u32",
+  slice_depth: "u32",
+} as const;
 const kernels = new Map<string, Kernel>();
 
 function matmulKernel(variant: Variant): Kernel {
@@ -120,61 +133,70 @@ function declare(name: string, variant: Variant): Kernel {
       ...FAMILIES[family].code,
     ],
     entry: "forward",
-    params: { rows: "u32", columns: "u32", depth: "u32", residual_rows: "u32" },
-    bindings: ["lhs", "rhs", "y", ...reads, ...writes, ...own],
+    params: PARAMS,
+    bindings: [
+      "lhs",
+      ...(family === "sum_slices" ? [] : ["rhs"]),
+      "y",
+      ...reads,
+      ...writes,
+      ...own,
+    ],
     constants: FAMILIES[family].constants,
   });
 }
 
-/** Rows and columns of y that a workgroup owns in the family of tiles. */
-const TILE = [64, 64] as const;
 /** Up to so many rows, a product with a transposed right operand is bound by reading that once. */
 const FEW_ROWS_MOST = 8;
 const FEW_ROWS_COLUMNS = 16;
+/** Slices of the depth begin at multiples of this, which both families' steps divide. */
+const SLICE_STEP = 16;
 
-const TILED_CONSTANTS = {
-  TILE_ROWS: TILE[0],
-  TILE_COLUMNS: TILE[1],
-  THREADS: TILE[0] * TILE[1] / 64,
-  LHS_BLOCKS: 4 * TILE[0],
-  RHS_BLOCKS: 4 * TILE[1],
-};
+/** A family, its constants, the tiles' size, and over how many slices the depth is split. */
+interface Launch {
+  readonly family: Family;
+  readonly constants: Constants;
+  readonly tile: readonly [rows: number, columns: number];
+  readonly slices: number;
+}
 
-/** The family for a product, its constants, and the grid. */
-function choose(device: Device, options: MatmulOptions) {
-  const { rows, columns, depth, transposeLhs, transposeRhs } = options;
+function launchFor(device: Device, options: MatmulOptions): Launch {
+  const { rows, columns, depth, transposeLhs = false, transposeRhs = false } = options;
   const lanes = device.subgroupSize;
-  const grid = (tileRows: number, tileColumns: number): [number, number] => [
-    Math.ceil(columns / tileColumns),
-    Math.ceil(rows / tileRows),
-  ];
   if (rows <= FEW_ROWS_MOST && transposeRhs && !transposeLhs && depth % 4 === 0) {
-    const workgroups = grid(rows, FEW_ROWS_COLUMNS);
-    if (lanes === 0) {
-      return { family: "few_rows_workgroup", workgroups, constants: { ROWS: rows } } as const;
-    }
-    return {
-      family: "few_rows_subgroup",
-      workgroups,
-      constants: { ROWS: rows, LANES: lanes },
-    } as const;
+    const tile = [rows, FEW_ROWS_COLUMNS] as const;
+    return lanes === 0
+      ? { family: "few_rows_workgroup", constants: { ROWS: rows }, tile, slices: 1 }
+      : { family: "few_rows_subgroup", constants: { ROWS: rows, LANES: lanes }, tile, slices: 1 };
   }
   const layout = {
-    LHS_TRANSPOSED: transposeLhs ?? false,
-    RHS_TRANSPOSED: transposeRhs ?? false,
+    LHS_TRANSPOSED: transposeLhs,
+    RHS_TRANSPOSED: transposeRhs,
     DEPTH_TAIL: depth % 4 !== 0,
   };
-  if (lanes >= 8) {
+  const choice = (device.matmulChoices ?? fixedChoices(device))[sizeOf(rows, columns)];
+  const splits = options.epilogue !== "weight_bias" && depth >= 2 * SLICE_STEP * choice.slices;
+  const slices = splits ? choice.slices : 1;
+  if (choice.kernel === "subgroup") {
     const constants = { ...layout, LANES: lanes };
-    return { family: "subgroup", workgroups: grid(32, 8 * lanes), constants } as const;
+    return { family: "subgroup", constants, tile: [32, 8 * lanes], slices };
   }
-  const constants = { ...layout, ...TILED_CONSTANTS };
-  return { family: "tiled", workgroups: grid(...TILE), constants } as const;
+  const tile = TILES[choice.kernel];
+  const [tileRows, tileColumns] = tile;
+  const constants = {
+    ...layout,
+    TILE_ROWS: tileRows,
+    TILE_COLUMNS: tileColumns,
+    THREADS: tileRows * tileColumns / 64,
+    LHS_BLOCKS: 4 * tileRows,
+    RHS_BLOCKS: 4 * tileColumns,
+  };
+  return { family: "tiled", constants, tile, slices };
 }
 
 /** Records `y = lhs · rhs` with an epilogue. @throws {TypeError} where a length does not fit its tensor. */
 export function matmul(rec: Recorder, options: MatmulOptions): void {
-  const { lhs, rhs, y, rows, columns, depth, epilogue = "store" } = options;
+  const { lhs, rhs, y, rows, columns, depth } = options;
   if (
     lhs.length !== rows * depth || rhs.length !== depth * columns || y.length !== rows * columns
   ) {
@@ -182,8 +204,25 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
       `Cannot multiply ${lhs} by ${rhs} into ${y}: expected ${rows} x ${depth} by ${depth} x ${columns}`,
     );
   }
+  const launch = launchFor(rec.device, options);
+  if (launch.slices === 1) return multiply(rec, options, launch);
+  const sliceDepth = Math.ceil(depth / launch.slices / SLICE_STEP) * SLICE_STEP;
+  const slices = Math.ceil(depth / sliceDepth);
+  const parts = rec.tensor("slices of a product", [slices, rows, columns]);
+  const { epilogue: _, extra: __, accumulate: ___, ...product } = options;
+  multiply(rec, { ...product, y: parts, epilogue: "slice" }, launch, sliceDepth);
+  sumSlices(rec, { ...options, lhs: parts, depth: slices });
+}
+
+/** Records the product's main kernel. */
+function multiply(
+  rec: Recorder,
+  options: MatmulOptions,
+  { family, constants, tile }: Launch,
+  sliceDepth: number = options.depth,
+): void {
   const { device } = rec;
-  const { family, workgroups, constants } = choose(device, options);
+  const { lhs, rhs, y, rows, columns, depth, epilogue = "store" } = options;
   const formats = {
     lhs: formatOf(device, options.transposeLhs ? rows : depth, activationOf(lhs)),
     rhs: formatOf(device, options.transposeRhs ? depth : columns, activationOf(rhs)),
@@ -191,13 +230,38 @@ export function matmul(rec: Recorder, options: MatmulOptions): void {
     side: formatOf(device, columns),
   };
   rec.dispatch(matmulKernel({ family, ...formats, epilogue }), {
-    params: { rows, columns, depth, residual_rows: options.residualRows ?? rows },
+    params: paramsOf(options, sliceDepth),
     tensors: { lhs, rhs, y, ...options.extra },
     flops: 2 * rows * columns * depth,
-    workgroups,
-    constants: {
-      ...constants,
-      ...(epilogue === "store" ? { ACCUMULATE: options.accumulate ?? false } : {}),
-    },
+    workgroups: [
+      Math.ceil(columns / tile[1]),
+      Math.ceil(rows / tile[0]),
+      Math.ceil(depth / sliceDepth),
+    ],
+    constants: { ...constants, ...accumulation(options) },
   });
+}
+
+/** Records y = epilogue(sum of the slices in `lhs`). */
+function sumSlices(rec: Recorder, options: MatmulOptions): void {
+  const { lhs, y, rows, columns, epilogue = "store" } = options;
+  const side = formatOf(rec.device, columns);
+  const formats = { lhs: side, rhs: side, y: formatOf(rec.device, columns, activationOf(y)), side };
+  rec.dispatch(matmulKernel({ family: "sum_slices", ...formats, epilogue }), {
+    params: paramsOf(options, options.depth),
+    tensors: { lhs, y, ...options.extra },
+    workgroups: grid(rows * Math.ceil(columns / 4), 64),
+    constants: accumulation(options),
+  });
+}
+
+function paramsOf(
+  { rows, columns, depth, residualRows = rows }: MatmulOptions,
+  slice_depth: number,
+) {
+  return { rows, columns, depth, residual_rows: residualRows, slice_depth };
+}
+
+function accumulation({ epilogue = "store", accumulate = false }: MatmulOptions): Constants {
+  return epilogue === "store" ? { ACCUMULATE: accumulate } : {};
 }

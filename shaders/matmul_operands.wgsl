@@ -3,7 +3,7 @@
 // [depth, columns], or [columns, depth] where RHS_TRANSPOSED (a linear layer's weight in y = x · Wᵀ).
 // They are read by lhs4(i) and rhs4(i), four values from flat index i on (operand_*.wgsl); four values of the result are
 // stored by put(m, n, count, value) (epilogue_*.wgsl and output_*.wgsl).
-struct Params { rows: u32, columns: u32, depth: u32, residual_rows: u32 }
+struct Params { rows: u32, columns: u32, depth: u32, residual_rows: u32, slice_depth: u32 }
 override LHS_TRANSPOSED: bool = false;
 override RHS_TRANSPOSED: bool = true;
 // Whether depth is no multiple of four, so that the last step of the reduction must be cut off.
@@ -12,6 +12,13 @@ override DEPTH_TAIL: bool = true;
 override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
+
+// The depth may be split over the grid's third dimension: this workgroup's slice begins at k = slice · slice_depth.
+var<private> slice: u32;
+
+fn slice_begin() -> u32 { return slice * params.slice_depth; }
+
+fn slice_end() -> u32 { return min(slice_begin() + params.slice_depth, params.depth); }
 
 // Where row m of lhs [rows, depth] begins. Rows past the end repeat the last one.
 fn lhs_start(m: u32) -> u32 { return min(m, params.rows - 1u) * params.depth; }

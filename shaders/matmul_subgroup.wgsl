@@ -62,6 +62,7 @@ fn forward(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
+  slice = workgroup.z;
   let row = workgroup.y * 32u;
   let n = workgroup.x * 8u * LANES + lane * 4u;
   let n2 = n + 4u * LANES;
@@ -70,14 +71,14 @@ fn forward(
   let start2 = rhs_start(n2);
   let stride = rhs_stride();
   let rows = params.rows;
-  let depth = params.depth;
+  let end = slice_end();
 
   /* unroll */ for (var r = 0u; r < 32u; r++) {
     tile[2u * r] = vec4f();
     tile[2u * r + 1u] = vec4f();
   }
   var sums = mat4x4f();
-  for (var k = 0u; k < depth; k += 4u) {
+  for (var k = slice_begin(); k < end; k += 4u) {
     let b = rhs_block(start, k * stride);
     let b2 = rhs_block(start2, k * stride);
     let a = lhs_values(places, lane, k, rows);

@@ -47,6 +47,7 @@ fn forward(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  slice = workgroup.z;
   let row = workgroup.y * TILE_ROWS;
   let column = workgroup.x * TILE_COLUMNS;
   let across = TILE_COLUMNS / 8u; // threads side by side
@@ -55,7 +56,8 @@ fn forward(
   var y00 = mat4x4f(); var y01 = mat4x4f();
   var y10 = mat4x4f(); var y11 = mat4x4f();
   var sum = 0.0;
-  for (var k = 0u; k < params.depth; k += DEPTH) {
+  let end = slice_end();
+  for (var k = slice_begin(); k < end; k += DEPTH) {
     load_tiles(row, column, k, local);
     workgroupBarrier();
     for (var j = 0u; j < DEPTH; j++) {

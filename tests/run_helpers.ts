@@ -49,7 +49,8 @@ export interface Outcome {
 
 /** Runs one of the scripts. */
 export async function runScript(script: string, ...args: string[]): Promise<Outcome> {
-  return await runProcess(Deno.execPath(), ["run", "-A", "--quiet", script, ...args]);
+  const fixed = script === "train.ts" ? [] : ["--no-tune"];
+  return await runProcess(Deno.execPath(), ["run", "-A", "--quiet", script, ...args, ...fixed]);
 }
 
 /** Runs any command in the project's folder. */

@@ -137,6 +137,17 @@ export class Plan<T = unknown> {
     return sumTimes(times);
   }
 
+  /** Time of one run, by the GPU's clock where it has one. @throws {DeviceError} */
+  async milliseconds(): Promise<number> {
+    if (this.device.gpu.features.has("timestamp-query")) {
+      return (await this.profile()).reduce((sum, kernel) => sum + kernel.milliseconds, 0);
+    }
+    const start = performance.now();
+    this.run();
+    await this.device.idle();
+    return performance.now() - start;
+  }
+
   async #timed(part: readonly Step[]): Promise<BigUint64Array> {
     const { gpu } = this.device;
     const querySet = gpu.createQuerySet({

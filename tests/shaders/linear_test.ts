@@ -3,6 +3,8 @@
 import { assertThrows } from "@std/assert";
 import { linear } from "../../shaders/linear.ts";
 import { matmul } from "../../shaders/matmul.ts";
+import { possibleChoices } from "../../shaders/matmul_choice.ts";
+import type { Device } from "../../shaders/runtime/device.ts";
 import { persistent } from "../../shaders/runtime/tensor.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
 import { assertClose, matmulBound, seededRandom } from "../gradcheck.ts";
@@ -17,7 +19,7 @@ import { type OpInput, runOp, testOnDevices } from "./harness.ts";
 interface Case {
   name: string;
   /** rows, in, out. */
-  shape: [number, number, number];
+  shape: readonly [number, number, number];
   bias?: boolean;
   gelu?: boolean;
   residual?: boolean;
@@ -36,51 +38,75 @@ const CASES: Case[] = [
   { name: "nanoVLM's down_proj", shape: [64, 1536, 64], residual: true },
 ];
 
-for (const { name, shape: [rows, inFeatures, outFeatures], ...fused } of CASES) {
-  testOnDevices(`linear() and its gradients match float64 for ${name}`, async (device) => {
-    const random = seededRandom(1);
-    const x = random.normal(rows * inFeatures);
-    const weight = random.normal(outFeatures * inFeatures, 1 / Math.sqrt(inFeatures));
-    const bias = random.normal(outFeatures);
-    const residual = random.normal(rows * outFeatures);
-    const dy = random.normal(rows * outFeatures);
-    const inputs = {
-      x: { shape: [rows, inFeatures], data: x },
-      weight: { shape: [outFeatures, inFeatures], data: weight, parameter: true },
-      bias: { shape: [outFeatures], data: bias, parameter: true },
-      residual: { shape: [rows, outFeatures], data: residual },
-    } as const satisfies Record<string, OpInput>;
-    const run = await runOp(device, inputs, (rec, given) =>
-      linear(rec, given.x, {
-        weight: given.weight,
-        ...(fused.bias ? { bias: given.bias } : {}),
-        ...(fused.residual ? { residual: given.residual } : {}),
-        gelu: fused.gelu ?? false,
-      }), { dy });
-    const given = {
-      x,
-      weight,
-      ...(fused.bias ? { bias } : {}),
-      ...(fused.residual ? { residual } : {}),
-    };
-    const options = { inFeatures, outFeatures, gelu: fused.gelu ?? false };
-    assertClose(run.y, reference(given, options), {
-      tolerance: matmulBound(inFeatures, linearAbs(given, options)),
-      name: "y",
-    });
-    const expected = linearBackward(given, dy, options);
-    const sums = linearBackwardAbs(given, dy, options);
-    const widest = Math.max(rows, inFeatures, outFeatures);
-    const check = (name: "x" | "weight" | "bias" | "residual", reduction: number) =>
-      assertClose(run.gradients[name]!, expected[`d${name}`], {
-        tolerance: matmulBound(fused.gelu ? widest : reduction, sums[`d${name}`]),
-        name: `d${name}`,
-      });
-    check("x", outFeatures);
-    check("weight", rows);
-    if (fused.bias) check("bias", rows);
-    if (fused.residual) check("residual", 1);
+for (const { name, ...linear } of CASES) {
+  testOnDevices(
+    `linear() and its gradients match float64 for ${name}`,
+    (device) => check(device, linear),
+  );
+}
+
+testOnDevices("linear() and its gradients match float64 by every kernel", async (device) => {
+  const [odd, wide, deep] = [
+    { shape: [70, 37, 131], bias: true, residual: true },
+    { shape: [150, 64, 132], bias: true, gelu: true },
+    { shape: [33, 300, 68], residual: true },
+  ] as const;
+  for (const choice of possibleChoices(device)) {
+    device.matmulChoices = { few: choice, some: choice, many: choice };
+    try {
+      for (const linear of [odd, wide, deep]) await check(device, linear);
+    } finally {
+      device.matmulChoices = undefined;
+    }
+  }
+});
+
+async function check(
+  device: Device,
+  { shape: [rows, inFeatures, outFeatures], ...fused }: Omit<Case, "name">,
+): Promise<void> {
+  const random = seededRandom(1);
+  const x = random.normal(rows * inFeatures);
+  const weight = random.normal(outFeatures * inFeatures, 1 / Math.sqrt(inFeatures));
+  const bias = random.normal(outFeatures);
+  const residual = random.normal(rows * outFeatures);
+  const dy = random.normal(rows * outFeatures);
+  const inputs = {
+    x: { shape: [rows, inFeatures], data: x },
+    weight: { shape: [outFeatures, inFeatures], data: weight, parameter: true },
+    bias: { shape: [outFeatures], data: bias, parameter: true },
+    residual: { shape: [rows, outFeatures], data: residual },
+  } as const satisfies Record<string, OpInput>;
+  const run = await runOp(device, inputs, (rec, given) =>
+    linear(rec, given.x, {
+      weight: given.weight,
+      ...(fused.bias ? { bias: given.bias } : {}),
+      ...(fused.residual ? { residual: given.residual } : {}),
+      gelu: fused.gelu ?? false,
+    }), { dy });
+  const given = {
+    x,
+    weight,
+    ...(fused.bias ? { bias } : {}),
+    ...(fused.residual ? { residual } : {}),
+  };
+  const options = { inFeatures, outFeatures, gelu: fused.gelu ?? false };
+  assertClose(run.y, reference(given, options), {
+    tolerance: matmulBound(inFeatures, linearAbs(given, options)),
+    name: "y",
   });
+  const expected = linearBackward(given, dy, options);
+  const sums = linearBackwardAbs(given, dy, options);
+  const widest = Math.max(rows, inFeatures, outFeatures);
+  const check = (name: "x" | "weight" | "bias" | "residual", reduction: number) =>
+    assertClose(run.gradients[name]!, expected[`d${name}`], {
+      tolerance: matmulBound(fused.gelu ? widest : reduction, sums[`d${name}`]),
+      name: `d${name}`,
+    });
+  check("x", outFeatures);
+  check("weight", rows);
+  if (fused.bias) check("bias", rows);
+  if (fused.residual) check("residual", 1);
 }
 
 testOnDevices("linear() adds to gradients that are there already", async (device) => {

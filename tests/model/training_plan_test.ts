@@ -45,9 +45,8 @@ for (const shape of SHAPES) {
   testOnDevices(
     `the peak of allocated memory is the plan's total: ${JSON.stringify(shape)}`,
     async (shared) => {
-      const subgroups = shared.subgroupSize > 0;
       const plan = await planTraining(shared, TINY, shape);
-      const device = await Device.open({ subgroups });
+      const device = await Device.open(shared.options);
       const model = new VisionLanguageModel(device, TINY, { training: true });
       const trainer = new Trainer(model, new AdamW(model.store), shape);
       const batch = fullBatch(TINY, shape.batchSize);

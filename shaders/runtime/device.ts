@@ -133,9 +133,11 @@ export class Device {
     if (this.#error) throw this.#error;
   }
 
-  /** The same device, on which buffers are only counted. */
+  /** The same device with the same kernels, on which buffers are only counted. */
   forPlanning(): Device {
-    return new Device(this.gpu, this.adapter, { ...this.options, allocates: false });
+    const device = new Device(this.gpu, this.adapter, { ...this.options, allocates: false });
+    device.matmulChoices = this.matmulChoices;
+    return device;
   }
 
   /** Bytes of all buffers that are there now. */
@@ -209,8 +211,7 @@ export class Device {
     this.gpu.pushErrorScope("out-of-memory");
     for (let left = bytes; left > 0; left -= part) {
       const size = Math.ceil(Math.min(part, left) / 4) * 4;
-      const usage = GPUBufferUsage.STORAGE;
-      buffers.push(this.gpu.createBuffer({ label: "probe", size, usage }));
+      buffers.push(this.gpu.createBuffer({ label: "probe", size, usage: GPUBufferUsage.STORAGE }));
     }
     const error = await this.gpu.popErrorScope();
     for (const buffer of buffers) buffer.destroy();

@@ -5,6 +5,7 @@ import {
   assertAlmostEquals,
   assertEquals,
   assertGreater,
+  assertGreaterOrEqual,
   assertLess,
   assertLessOrEqual,
 } from "@std/assert";
@@ -16,7 +17,7 @@ import { planTraining, type StepShape } from "../../model/training_plan.ts";
 import { Trainer } from "../../model/training_step.ts";
 import { VisionLanguageModel } from "../../model/vision_language_model.ts";
 import { Device } from "../../shaders/runtime/device.ts";
-import { DEVICES, testOnDevices, testOnGpu } from "../shaders/harness.ts";
+import { DEVICES, testOnGpu } from "../shaders/harness.ts";
 import { SMALL } from "./small_model.ts";
 
 const TINY = presets.tiny.vlm;
@@ -43,16 +44,15 @@ const SHAPES: StepShape[] = [
 ];
 
 for (const shape of SHAPES) {
-  testOnDevices(
+  testOnGpu(
     `the peak of allocated memory is the plan's total: ${JSON.stringify(shape)}`,
     async (shared) => {
       const { dtype = "f32" } = shape;
       if (dtype === "f16" && !shared.f16) {
         return console.log(`skipped: ${shared.description} has no shader-f16`);
       }
-      const subgroups = shared.subgroupSize > 0;
       const plan = await planTraining(shared, TINY, shape);
-      const device = await Device.open({ subgroups });
+      const device = await Device.open(shared.options);
       const model = new VisionLanguageModel(device, TINY, { training: true, dtype });
       const trainer = new Trainer(model, new AdamW(model.store), shape);
       const batch = fullBatch(TINY, shape.batchSize);
@@ -171,13 +171,17 @@ testOnGpu("recompute auto is the first level that fits", async () => {
 });
 
 testOnGpu("micro-batch auto is the largest that fits", async () => {
-  const { plan: { totalBytes: limitBytes } } = await choose({ recompute: "off" }, 11);
-  const { plan, fits } = await choose({ microBatchSize: "auto", limitBytes });
-  assertEquals([plan.recompute, fits], ["off", true]);
-  assertLessOrEqual(plan.totalBytes, limitBytes);
-  const next = await choose({ microBatchSize: plan.microBatchSize + 1, recompute: "off" });
-  assertGreater(next.plan.totalBytes, limitBytes);
-  assertEquals(plan.batchSize, 32);
+  for (const rows of [1, 2, 7, 30, 31, 32]) {
+    const given = await choose({ microBatchSize: rows, recompute: "off" });
+    const limitBytes = given.plan.totalBytes;
+    const { plan, fits } = await choose({ microBatchSize: "auto", limitBytes });
+    assertEquals([plan.recompute, plan.batchSize, fits], ["off", 32, true]);
+    assertLessOrEqual(plan.totalBytes, limitBytes);
+    assertGreaterOrEqual(plan.microBatchSize, rows);
+    if (plan.microBatchSize === 32) continue;
+    const next = await choose({ microBatchSize: plan.microBatchSize + 1, recompute: "off" });
+    assertGreater(next.plan.totalBytes, limitBytes);
+  }
 });
 
 testOnGpu("a limit below the model itself has no remedy", async () => {

@@ -41,12 +41,15 @@ Deno.test("assignSlots() puts every life into one slot, large enough, where none
 });
 
 Deno.test("peakBytes() is the most that lives at any one command", () => {
-  const lives = [...randomLives(1, 100), { bytes: 8, first: 290, last: Infinity }];
-  const at = (i: number) =>
-    lives.filter(({ first, last }) => first <= i && i <= last)
-      .reduce((sum, { bytes }) => sum + bytes, 0);
-  const sums = Array.from({ length: 400 }, (_, i) => at(i));
-  assertEquals(peakBytes(lives), Math.max(...sums));
+  for (const count of [1, 2, 3, 10, 100]) {
+    const lives = [...randomLives(count, count), { bytes: 8, first: 290, last: Infinity }];
+    const at = (i: number) =>
+      lives.filter(({ first, last }) => first <= i && i <= last)
+        .reduce((sum, { bytes }) => sum + bytes, 0);
+    const sums = Array.from({ length: 400 }, (_, i) => at(i));
+    assertEquals(peakBytes(lives), Math.max(...sums));
+  }
+  assertEquals(peakBytes([{ bytes: 4, first: 0, last: 3 }, { bytes: 8, first: 3, last: 5 }]), 12);
 });
 
 Deno.test("assignSlots() takes no more than what lives at once where sizes allow it", () => {

@@ -18,10 +18,9 @@ export const MEMORY_FLAGS = {
   },
   "recompute": {
     value: "LEVEL",
-    choices: ["auto", "off", "light", "on"],
-    help: "what the backward pass computes again, to save memory: off, light (all but matrix " +
-      "products, a few percent slower), on (every block, a third slower), or auto, the first of " +
-      "these that fits (the default)",
+    choices: ["auto", "off", "on"],
+    help: "whether the backward pass computes every block again, to save memory, a third slower: " +
+      "on, off, or auto, where it does not fit otherwise (the default)",
   },
   "memory-limit": {
     value: "SIZE",

@@ -14,7 +14,7 @@ import { planTraining, type TrainingPlan } from "./training_plan.ts";
 export interface MemoryRequest {
   /** Rows at once: the whole batch when undefined, the most that fit with "auto". */
   readonly microBatchSize: number | "auto" | undefined;
-  /** "auto" is the first of off, light and on that fits. */
+  /** "auto" is "off" where that fits. */
   readonly recompute: Recompute | "auto";
   /** Bytes to stay within; what can be had when undefined. */
   readonly limitBytes: number | undefined;
@@ -49,7 +49,7 @@ export interface ChoiceOptions {
 }
 
 /** Ways to save memory, the fastest first. */
-const LEVELS: readonly Recompute[] = ["off", "light", "on"];
+const LEVELS: readonly Recompute[] = ["off", "on"];
 
 /**
  * Chooses what was left open. With a given micro-batch, as little is computed twice as memory allows; otherwise the

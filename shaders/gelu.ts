@@ -32,7 +32,7 @@ const BACKWARD_X = byActivation({
 /** Records y = gelu(x), elementwise; any shape, and y has x's element type. */
 export function gelu(rec: Recorder, x: Tensor): Tensor {
   const y = geluForward(rec, x);
-  rec.recipe(y, () => geluForward(rec, rec.saved(x)), "light");
+  rec.recipe(y, () => geluForward(rec, rec.saved(x)));
   return rec.backward(y, [x], (dy) => {
     const target = rec.gradientTarget(x);
     if (target) backward(rec, { x, dy }, target);

@@ -61,7 +61,7 @@ export function linear(rec: Recorder, x: Tensor, options: LinearOptions): Tensor
     extra,
     residualRows,
   });
-  if (pre) rec.recipe(y, () => geluForward(rec, pre), "light");
+  if (pre) rec.recipe(y, () => geluForward(rec, pre));
   return rec.backward(y, [x, weight, bias, residual], (dy) => {
     const dpre = pre ? geluBackward(rec, pre, dy) : dy;
     weightGradient(rec, weight, bias, rec.saved(x), dpre);

@@ -39,10 +39,10 @@ export interface RecorderOptions {
 }
 
 /**
- * What the backward pass computes again rather than find in memory: "off", what takes no time to speak of; "light",
- * everything but products; "on", whole blocks, see checkpoint().
+ * What the backward pass computes again rather than find in memory: "off", what takes no time to speak of, see recipe();
+ * "on", whole blocks, see checkpoint().
  */
-export type Recompute = "off" | "light" | "on";
+export type Recompute = "off" | "on";
 
 /** Where a gradient goes: `accumulate` says that something is there already, to be added to. */
 export interface GradientTarget {
@@ -63,6 +63,7 @@ export class Recorder {
   readonly activation: Activation;
   readonly #recompute: Recompute;
   #tape: { readonly y: Tensor; readonly play: (dy: Tensor) => void }[] = [];
+  #replays = false;
   readonly #recipes: Map<Storage, () => Tensor> = new Map();
   readonly #gradients: Map<Storage, Tensor> = new Map();
   readonly #parameters: Map<Storage, Tensor> = new Map();
@@ -232,11 +233,10 @@ export class Recorder {
 
   /**
    * Says how to make `y` again, bit for bit, from what is kept anyway: `y` itself need not wait for the backward
-   * pass. `remake` asks `saved()` for its inputs. With "light" that is done only where the plan was asked for it.
+   * pass. `remake` asks `saved()` for its inputs.
    */
-  recipe(y: Tensor, remake: () => Tensor, from: "off" | "light" = "off"): void {
-    if (from === "light" && this.#recompute !== "light") return;
-    if (this.training) this.#recipes.set(y.storage, remake);
+  recipe(y: Tensor, remake: () => Tensor): void {
+    if (this.training && !this.#replays) this.#recipes.set(y.storage, remake);
   }
 
   /** `x` for the backward pass: made again there, once, where it has a recipe. */
@@ -266,7 +266,9 @@ export class Recorder {
     const outer = this.#tape;
     this.#tape = [];
     const start = this.commands.length;
+    this.#replays = true; // what is recorded again is needed at once
     const y = block();
+    this.#replays = false;
     const end = this.commands.length;
     this.#play(y, dy);
     this.#tape = outer;

@@ -25,8 +25,8 @@ Deno.test("memoryRequest() reads sizes in bytes and with units", () => {
 });
 
 Deno.test("memoryRequest() reads micro-batches and levels", () => {
-  const args = ["--micro-batch-size", "auto", "--recompute", "light"];
-  assertEquals([request(...args).microBatchSize, request(...args).recompute], ["auto", "light"]);
+  const args = ["--micro-batch-size", "auto", "--recompute", "on"];
+  assertEquals([request(...args).microBatchSize, request(...args).recompute], ["auto", "on"]);
   assertEquals(request("--micro-batch-size", "12").microBatchSize, 12);
 });
 
@@ -37,5 +37,5 @@ Deno.test("memoryRequest() refuses what is no size, number or level", () => {
   for (const rows of ["0", "1.5", "all"]) {
     assertThrows(() => request("--micro-batch-size", rows), UsageError, "or auto");
   }
-  assertThrows(() => request("--recompute", "yes"), UsageError, "expected auto or off or light");
+  assertThrows(() => request("--recompute", "yes"), UsageError, "expected auto or off or on");
 });

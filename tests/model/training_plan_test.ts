@@ -39,8 +39,8 @@ function fullBatch(config: VLMConfig, size: number): HostBatch {
 const SHAPES: StepShape[] = [
   { batchSize: 4, microBatchSize: 4, recompute: "off" },
   { batchSize: 4, microBatchSize: 4, recompute: "on" },
-  { batchSize: 5, microBatchSize: 2, recompute: "light" },
-  { batchSize: 5, microBatchSize: 3, recompute: "light", dtype: "f16" },
+  { batchSize: 5, microBatchSize: 2, recompute: "on" },
+  { batchSize: 5, microBatchSize: 3, recompute: "off", dtype: "f16" },
 ];
 
 for (const shape of SHAPES) {
@@ -79,7 +79,7 @@ testOnGpu("the parts of a plan add up, and most of them are known by hand", asyn
 
 testOnGpu("plans of 222m in f16 are within the memory that they must be", async (device) => {
   if (!device.f16) return console.log(`skipped: ${device.description} has no shader-f16`);
-  const figures = [[1, "off", 4449], [16, "off", 6800], [64, "off", 14000], [256, "off", 40000], [
+  const figures = [[1, "off", 4449], [16, "off", 6800], [64, "off", 14000], [256, "off", 30000], [
     256,
     "on",
     15000,
@@ -115,13 +115,12 @@ testOnGpu(
   async (device) => {
     const before = device.bytes;
     const shape = { batchSize: 256, microBatchSize: 256 };
-    const [off, light, on] = await Promise.all(
-      (["off", "light", "on"] as const).map((recompute) =>
+    const [off, on] = await Promise.all(
+      (["off", "on"] as const).map((recompute) =>
         planTraining(device, LARGE, { ...shape, recompute })
       ),
     );
     assertEquals(device.bytes, before);
-    assertGreater(off!.totalBytes, light!.totalBytes);
     assertLess(on!.totalBytes, 15e9);
     // What a block is given, in float32: all that is left between the passes, but for a few small things.
     const inputs = 4 * 256 * (12 * 196 * 768 + 30 * 128 * 576);
@@ -158,9 +157,8 @@ function choose(memory: Partial<MemoryRequest>, batchSize = 32): Promise<Choice>
 }
 
 testOnGpu("recompute auto is the first level that fits", async () => {
-  const total = async (recompute: "off" | "light" | "on") =>
-    (await choose({ recompute })).plan.totalBytes;
-  for (const level of ["off", "light", "on"] as const) {
+  const total = async (recompute: "off" | "on") => (await choose({ recompute })).plan.totalBytes;
+  for (const level of ["off", "on"] as const) {
     const { plan, fits } = await choose({ limitBytes: await total(level) });
     assertEquals([plan.recompute, plan.microBatchSize, fits], [level, 32, true]);
   }

@@ -53,9 +53,7 @@ testOnDevices(
 testOnDevices("what is computed again changes no bit of losses and norms", async (device) => {
   const batches = [0, 1, 2].map((seed) => smallBatch(seed));
   const off = await train(device, batches, 1e-2);
-  for (const recompute of ["light", "on"] as const) {
-    assertEquals(await train(device, batches, 1e-2, { recompute }), off);
-  }
+  assertEquals(await train(device, batches, 1e-2, { recompute: "on" }), off);
 });
 
 /** A batch whose first row has one label, the others six: a mean of micro-batches' means would be off. */
@@ -111,11 +109,11 @@ testOnDevices("a step launches as many kernels as it did when this was written",
 });
 
 /**
- * More launches than before is a regression to explain; fewer is a reason to lower this. Of them, six make again what
- * the backward pass needs (two norms and a SwiGLU a block of the language model), two more the shuffled pixels and the
- * patches, and one adds up losses.
+ * More launches than before is a regression to explain; fewer is a reason to lower this. Of them, 15 make again what
+ * the backward pass needs (two norms and a SwiGLU or GELU a block, the vision encoder's last norm, the shuffled pixels and
+ * the patches), and one adds up losses.
  */
-const DISPATCHES = 151;
+const DISPATCHES = 158;
 
 testOnDevices("a batch with ids outside the vocabulary throws", async (device) => {
   const batch = smallBatch(1);

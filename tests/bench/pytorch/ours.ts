@@ -1,0 +1,87 @@
+/**
+ * Our side of the comparison with PyTorch: the `222m` model with random weights, a training step by batch and greedy
+ * decoding, printed as nanovlm.py prints them.
+ *
+ * A process of its own under main.ts; by itself: deno run -A tests/bench/pytorch/ours.ts [batch,…].
+ */
+import { presets } from "../../../model/config.ts";
+import { Generator } from "../../../model/generator.ts";
+import { uniformGenerator } from "../../../model/initialization.ts";
+import type { HostBatch } from "../../../model/inputs.ts";
+import { AdamW } from "../../../model/optimizer.ts";
+import { Trainer } from "../../../model/training_step.ts";
+import { VisionLanguageModel } from "../../../model/vision_language_model.ts";
+import { Device } from "../../../shaders/runtime/device.ts";
+import { time } from "../peers/timing.ts";
+
+const CONFIG = presets["222m"].vlm;
+/** Timed steps, and tokens to decode. */
+const STEPS = 4;
+const TOKENS = 33;
+
+/** A batch of random pictures and texts; every text token has a label, which is the most that a row can have. */
+function randomBatch(size: number): HostBatch {
+  const uniform = uniformGenerator(size);
+  const { lm_max_length: length, lm_vocab_size: vocabulary, vit_img_size: side } = CONFIG;
+  const tokens = () =>
+    Int32Array.from({ length: size * length }, () => Math.floor(uniform() * vocabulary));
+  return {
+    size,
+    length,
+    inputIds: tokens(),
+    attentionMask: new Int32Array(size * length).fill(1),
+    labels: tokens(),
+    images: Float32Array.from({ length: size * 3 * side * side }, uniform),
+  };
+}
+
+/** Median milliseconds of a step whose loss is waited for. */
+async function timeTraining(trainer: Trainer, size: number): Promise<number> {
+  const batch = randomBatch(size);
+  const step = async () => {
+    await trainer.step(batch, { projector: 2e-3, backbones: 1e-4 });
+    await trainer.results();
+  };
+  return (await time(step, { warmup: 1, runs: STEPS })).ms;
+}
+
+/** Tokens a second behind an image and a question, from the first ones on. */
+async function timeDecoding(generator: Generator): Promise<number> {
+  const { labels: _, ...prompt } = randomBatch(1);
+  const arrivals: { time: number; tokens: number }[] = [];
+  const options = {
+    maxNewTokens: TOKENS,
+    mode: "greedy",
+    onTokens: ([fresh]: readonly (readonly number[])[]) =>
+      arrivals.push({ time: performance.now(), tokens: fresh?.length ?? 0 }),
+  } as const;
+  await generator.generate(prompt, options); // records the plans
+  arrivals.length = 0;
+  await generator.generate(prompt, options);
+  const [first, last] = [arrivals[0], arrivals.at(-1)];
+  const total = arrivals.reduce((sum, { tokens }) => sum + tokens, 0);
+  if (!first || !last || total !== TOKENS) {
+    throw new Error(`Cannot time decoding: ${total} tokens came, expected ${TOKENS}`);
+  }
+  return (total - first.tokens) / (last.time - first.time) * 1000;
+}
+
+async function main(batches: readonly number[]): Promise<void> {
+  const device = await Device.open();
+  const options = { training: true, seed: 0, initialization: "nanovlm" } as const;
+  const model = await VisionLanguageModel.fromScratch(device, CONFIG, options);
+  print({ device: device.description, parameters: model.store.count });
+  const trainer = new Trainer(model, new AdamW(model.store));
+  for (const size of batches) {
+    print({ workload: `train_batch_${size}`, ms: await timeTraining(trainer, size) });
+  }
+  await trainer.destroy();
+  print({ workload: "decode", tokens_per_second: await timeDecoding(new Generator(model)) });
+  device.destroy();
+}
+
+function print(line: Readonly<Record<string, unknown>>): void {
+  console.log(JSON.stringify(line));
+}
+
+if (import.meta.main) await main((Deno.args[0] ?? "1,2").split(",").map(Number));

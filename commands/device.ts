@@ -36,8 +36,8 @@ export async function openDevice(tuned: boolean): Promise<Device> {
   return device;
 }
 
-/** Where caches go, or undefined where the environment does not say or must not be read. */
-async function cacheFolder(): Promise<string | undefined> {
+/** Where our caches go, or undefined where the environment does not say or must not be read. */
+export async function cacheFolder(): Promise<string | undefined> {
   const get = async (variable: string) => {
     const { state } = await Deno.permissions.query({ name: "env", variable });
     return state === "granted" ? Deno.env.get(variable) || undefined : undefined;

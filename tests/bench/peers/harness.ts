@@ -4,6 +4,7 @@
  * First step of main.ts. The folder is left as it is: a copy in the user's cache gets the libraries, with the command of the
  * harness's README.
  */
+import { cacheFolder } from "../../../commands/device.ts";
 import { UsageError } from "../../../commands/flags.ts";
 import { statOf } from "../../../commands/checkpoints.ts";
 
@@ -17,7 +18,7 @@ const STAMP = "installed.json";
  * The folder to run the peers in: `source` itself where it has its libraries, or its copy in the cache, where they are
  * installed if they are not yet, or if `anew`.
  *
- * @throws {UsageError} where there is no harness
+ * @throws {UsageError} where there is no harness, or no cache folder
  * @throws {Error} where npm is missing or fails
  */
 export async function openHarness(source: string, anew: boolean): Promise<string> {
@@ -27,7 +28,13 @@ export async function openHarness(source: string, anew: boolean): Promise<string
     );
   }
   if (statOf(`${source}/node_modules`)?.isDirectory && !anew) return source;
-  const copy = `${cacheFolder()}/nanovlm/peers`;
+  const cache = await cacheFolder();
+  if (cache === undefined) {
+    throw new UsageError(
+      "Cannot install the peers: found no cache folder, expected HOME to be set.",
+    );
+  }
+  const copy = `${cache}/peers`;
   copyFiles(source, copy);
   const wanted = Deno.readTextFileSync(`${copy}/package.json`);
   const stamp = `${copy}/${STAMP}`;
@@ -37,13 +44,6 @@ export async function openHarness(source: string, anew: boolean): Promise<string
   await runNpm(copy);
   Deno.writeTextFileSync(stamp, wanted);
   return copy;
-}
-
-function cacheFolder(): string {
-  const [cache, home] = ["XDG_CACHE_HOME", "HOME"].map((name) => Deno.env.get(name));
-  if (cache) return cache;
-  if (home) return `${home}/.cache`;
-  throw new UsageError("Cannot find a cache folder: neither XDG_CACHE_HOME nor HOME is set.");
 }
 
 /** Copies the files of a folder, not its folders; the source may be read-only. */

@@ -4,9 +4,10 @@
  * A process of its own under main.ts; by itself: deno run -A tests/bench/peers/ours.ts matmul|attn|train [--profile],
  * where --profile adds the time by kernel.
  */
+import { openDevice } from "../../../commands/device.ts";
 import { attention } from "../../../shaders/attention.ts";
 import { matmul } from "../../../shaders/matmul.ts";
-import { Device } from "../../../shaders/runtime/device.ts";
+import type { Device } from "../../../shaders/runtime/device.ts";
 import { Plan } from "../../../shaders/runtime/plan.ts";
 import { persistent, read } from "../../../shaders/runtime/tensor.ts";
 import { recordTraining } from "./training.ts";
@@ -104,7 +105,7 @@ async function main(name = ""): Promise<void> {
   if (!run) {
     throw new RangeError(`Cannot run "${name}": expected ${Object.keys(WORKLOADS).join(", ")}`);
   }
-  const device = await Device.open();
+  const device = await openDevice(true);
   const { vendor, architecture, device: id, description } = device.adapter;
   console.log(JSON.stringify({ adapter: [vendor, architecture, id, description].join("|") }));
   await run(device);

@@ -73,7 +73,7 @@ export async function recordTraining(device: Device): Promise<TrainingPlan> {
 /** All parameters of a language model, with the peers' first values. */
 function makeStore(device: Device): ParameterStore {
   const shapes = expectedParameters(CONFIG).filter(({ name }) => name.startsWith("decoder."));
-  const store = new ParameterStore(device, shapes, true);
+  const store = new ParameterStore(device, shapes, { training: true, dtype: "f32" });
   for (const { name, shape: [length = 0] } of shapes) {
     if (/norm\d?\.weight$/.test(name)) store.upload(name, new Float32Array(length).fill(1));
   }

@@ -44,7 +44,7 @@ const FLAGS = {
   "dtype": {
     value: "NAME",
     choices: ["f32", "f16", "bf16"],
-    help: "PyTorch's precision, by autocast (default: f32)",
+    help: "precision, PyTorch's by autocast (default: f32); beside bf16 ours is f16",
   },
 } as const satisfies Flags;
 
@@ -61,6 +61,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const python = args.text("python") ?? "/usr/bin/python3";
   await requirePytorch(python);
   const batches = chosenBatches(args.text("batch") ?? "1,2");
+  const dtype = args.text("dtype") ?? "f32";
   const flags = ["threads", "device", "dtype"].flatMap((name) => {
     const value = args.text(name as "threads" | "device" | "dtype");
     return value === undefined ? [] : [`--${name}`, value];
@@ -69,7 +70,8 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const runs = args.number("runs") ?? 2;
   for (let i = 1; i <= runs; i++) {
     console.error(`Run ${i} of ${runs}`);
-    const ours = await outcomeOf(Deno.execPath(), ["run", "-A", "--no-check", OURS, batches]);
+    const script = ["run", "-A", "--no-check", OURS, dtype === "f32" ? "f32" : "f16", batches];
+    const ours = await outcomeOf(Deno.execPath(), script);
     const theirs = await outcomeOf(python, [THEIRS, "--batch", batches, ...flags]);
     checkSides(ours, theirs, args.text("device"));
     pairs.push({ ours, theirs });

@@ -2,8 +2,9 @@
  * Our side of the comparison with PyTorch: the `222m` model with random weights, a training step by batch and greedy
  * decoding, printed as nanovlm.py prints them.
  *
- * A process of its own under main.ts; by itself: deno run -A tests/bench/pytorch/ours.ts [batch,…].
+ * A process of its own under main.ts; by itself: deno run -A tests/bench/pytorch/ours.ts f32|f16 [batch,…].
  */
+import { openDevice } from "../../../commands/device.ts";
 import { presets } from "../../../model/config.ts";
 import { Generator } from "../../../model/generator.ts";
 import { uniformGenerator } from "../../../model/initialization.ts";
@@ -11,7 +12,7 @@ import type { HostBatch } from "../../../model/inputs.ts";
 import { AdamW } from "../../../model/optimizer.ts";
 import { Trainer } from "../../../model/training_step.ts";
 import { VisionLanguageModel } from "../../../model/vision_language_model.ts";
-import { Device } from "../../../shaders/runtime/device.ts";
+import type { Activation } from "../../../shaders/runtime/tensor.ts";
 import { time } from "../peers/timing.ts";
 
 const CONFIG = presets["222m"].vlm;
@@ -66,11 +67,11 @@ async function timeDecoding(generator: Generator): Promise<number> {
   return (total - first.tokens) / (last.time - first.time) * 1000;
 }
 
-async function main(batches: readonly number[]): Promise<void> {
-  const device = await Device.open();
-  const options = { training: true, seed: 0, initialization: "nanovlm" } as const;
+async function main(dtype: Activation, batches: readonly number[]): Promise<void> {
+  const device = await openDevice(true);
+  const options = { training: true, dtype, seed: 0, initialization: "nanovlm" } as const;
   const model = await VisionLanguageModel.fromScratch(device, CONFIG, options);
-  print({ device: device.description, parameters: model.store.count });
+  print({ device: device.description, dtype, parameters: model.store.count });
   const trainer = new Trainer(model, new AdamW(model.store));
   for (const size of batches) {
     print({ workload: `train_batch_${size}`, ms: await timeTraining(trainer, size) });
@@ -84,4 +85,7 @@ function print(line: Readonly<Record<string, unknown>>): void {
   console.log(JSON.stringify(line));
 }
 
-if (import.meta.main) await main((Deno.args[0] ?? "1,2").split(",").map(Number));
+if (import.meta.main) {
+  const [dtype, batches = "1,2"] = Deno.args;
+  await main(dtype === "f16" ? "f16" : "f32", batches.split(",").map(Number));
+}

@@ -118,8 +118,12 @@ export class Plan<T = unknown> {
 
   /** Runs once with a timestamp around every launch; the sums by kernel, slowest first. @throws {DeviceError} */
   async profile(): Promise<KernelTime[]> {
-    const { gpu } = this.device;
-    if (!gpu.features.has("timestamp-query")) {
+    return sumTimes(await this.launchTimes());
+  }
+
+  /** Runs once with a timestamp around every launch; their times, in the plan's order. @throws {DeviceError} */
+  async launchTimes(): Promise<KernelTime[]> {
+    if (!this.device.gpu.features.has("timestamp-query")) {
       throw new DeviceError(
         `Cannot profile: ${this.device.description} has no timestamp queries`,
       );
@@ -134,7 +138,7 @@ export class Plan<T = unknown> {
         times.push({ name: step.name, count: 1, milliseconds, flops: step.flops });
       });
     }
-    return sumTimes(times);
+    return times;
   }
 
   /** Time of one run, by the GPU's clock where it has one. @throws {DeviceError} */

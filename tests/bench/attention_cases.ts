@@ -6,7 +6,12 @@ import { imageTokens } from "../../model/inputs.ts";
 import { attention } from "../../shaders/attention.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
-import { persistent } from "../../shaders/runtime/tensor.ts";
+import {
+  type Activation,
+  bufferOf,
+  elementBytes,
+  persistent,
+} from "../../shaders/runtime/tensor.ts";
 import { assertClose, matmulBound } from "../gradcheck.ts";
 import {
   attention as reference,
@@ -17,7 +22,8 @@ import {
 } from "../reference/attention.ts";
 import type { KernelCase, PreparedCase, Work } from "./kernels.ts";
 import { type NaiveAnswers, naiveAttention } from "./naive_attention.ts";
-import { alias, randomOf } from "./timing.ts";
+import { alias } from "./timing.ts";
+import { randomOf, randomTensor, storageError } from "./values.ts";
 
 interface Shape {
   readonly batch: number;
@@ -26,13 +32,15 @@ interface Shape {
   readonly kvHeads: number;
   readonly width: number;
   readonly causal: boolean;
+  /** "f16": queries, keys, values, y and their gradients are f16. */
+  readonly dtype: Activation;
 }
 
 /** Both towers of `config`, by batch size. */
 export function attentionCases(
   preset: string,
   config: VLMConfig,
-  batches: readonly number[],
+  { batches, dtype }: { batches: readonly number[]; dtype: Activation },
 ): KernelCase[] {
   const { vit_n_heads, vit_hidden_dim, lm_n_heads, lm_n_kv_heads, lm_hidden_dim } = config;
   const vision = {
@@ -53,23 +61,33 @@ export function attentionCases(
     Object.entries({ vision, text }).map(([tower, shape]): KernelCase => ({
       name: `${preset} ${tower} attention, batch ${batch}`,
       section: "attention",
-      prepare: (device) => prepare(device, { batch, ...shape }),
+      dtype,
+      prepare: (device) => prepare(device, { batch, ...shape, dtype }),
     }))
   );
 }
 
 async function prepare(device: Device, shape: Shape): Promise<PreparedCase> {
-  const { batch, T, heads, kvHeads, width, causal } = shape;
+  const { batch, T, heads, kvHeads, width, causal, dtype } = shape;
   const packed = [batch, T, (heads + 2 * kvHeads) * width];
-  const qkv = persistent(device, "qkv", packed, "f32", randomOf(packed));
-  const dy = persistent(device, "dy", [batch, T, heads * width], "f32");
-  dy.upload(device, randomOf(dy.shape));
+  const wide = [batch, T, heads * width];
+  const [qkv, dy] = [packed, wide].map((dims) => randomTensor(device, dims, { dtype }));
+  // The naive kernels read f32, holding the same numbers.
+  const [naiveQkv, naiveDy] = [packed, wide].map((dims) =>
+    persistent(device, "naive operand", dims, "f32", randomOf(dims, { dtype }))
+  );
+  if (!qkv || !dy || !naiveQkv || !naiveDy) throw new TypeError("Cannot make attention's inputs");
   const position = persistent(device, "position", [1], "u32");
   // As in nanoVLM, padding hides keys of the text; more of them in later rows.
   const visible = maskOf(shape);
   const mask = causal ? persistent(device, "mask", [batch, T], "u32", visible) : undefined;
   const options = { heads, kvHeads, width, causal, ...(mask ? { mask } : {}) };
-  const { answers, times } = await naiveAttention(device, { qkv, dy, ...options });
+  const { answers, times } = await naiveAttention(device, {
+    qkv: naiveQkv,
+    dy: naiveDy,
+    ...options,
+  });
+  for (const tensor of [naiveQkv, naiveDy]) bufferOf(tensor).destroy();
   const record = (rec: Recorder, mark: (part: string | undefined) => void) => {
     mark("all");
     const input = alias(qkv, { gradient: true });
@@ -112,9 +130,9 @@ function maskOf({ batch, T }: Shape): Uint32Array<ArrayBuffer> {
  * Two products of a query and a key in the forward kernel, three in backward_q (scores, dp, dq), four in backward_kv
  * (scores, dp, dk, dv); with causality only pairs that see each other, whether or not a mask hides them.
  */
-function partsOf({ batch, T, heads, kvHeads, width, causal }: Shape): Record<string, Work> {
+function partsOf({ batch, T, heads, kvHeads, width, causal, dtype }: Shape): Record<string, Work> {
   const pairs = batch * heads * (causal ? T * (T + 1) / 2 : T * T);
-  const rows = 4 * batch * T * width; // bytes of one head
+  const rows = elementBytes(dtype) * batch * T * width; // bytes of one head
   const shape = `${batch * heads} x ${T} x ${width}`;
   const qkv = heads + 2 * kvHeads;
   return {
@@ -124,17 +142,20 @@ function partsOf({ batch, T, heads, kvHeads, width, causal }: Shape): Record<str
   };
 }
 
-/** Compares the last sequence's values, ours and the naive ones, with the float64 reference. */
+/**
+ * Compares the last sequence's values, ours and the naive ones, with the float64 reference. In f16 a value is rounded when it
+ * is stored, and gradients also see y's rounding in Σ dy·y, whose terms are among theirs.
+ */
 function check(
   [y = new Float32Array(), dqkv = new Float32Array()]: readonly Float32Array[],
   naive: NaiveAnswers,
   shape: Shape,
 ): void {
-  const { batch, T, heads: H, kvHeads: K, width: D, causal } = shape;
+  const { batch, T, heads: H, kvHeads: K, width: D, causal, dtype } = shape;
   const stride = (H + 2 * K) * D;
   const last = (array: Float32Array) => array.subarray(array.length - array.length / batch);
-  const packed = last(randomOf([batch, T, stride]));
-  const dy = Float64Array.from(last(randomOf([batch, T, H * D])));
+  const packed = last(randomOf([batch, T, stride], { dtype }));
+  const dy = Float64Array.from(last(randomOf([batch, T, H * D], { dtype })));
   const part = (array: ArrayLike<number>, column: number, heads: number) =>
     Float64Array.from(
       { length: T * heads * D },
@@ -155,12 +176,20 @@ function check(
   const depth = Math.max(T, D, T * H / K);
   const ours = split(last(dqkv));
   const byRows = (array: Float32Array, heads: number) => headsToRows(array, { T, H, D }, heads);
-  assertClose(last(y), expected, { tolerance: bound, name: "attention's y" });
+  const stored = (bound: Float64Array, sizes: Float64Array, times: number) => {
+    const rounding = storageError(dtype, sizes);
+    return bound.map((error, i) => error + times * (rounding[i] ?? 0));
+  };
+  assertClose(last(y), expected, { tolerance: stored(bound, expected, 1), name: "attention's y" });
   assertClose(byRows(naive.y, H), expected, { tolerance: bound, name: "naive attention's y" });
   for (const name of ["q", "k", "v"] as const) {
-    const tolerance = matmulBound(depth, terms[`d${name}`]);
+    const sizes = terms[`d${name}`];
+    const tolerance = matmulBound(depth, sizes);
     const gradient = exact[`d${name}`];
-    assertClose(ours[name], gradient, { tolerance, name: `attention's d${name}` });
+    assertClose(ours[name], gradient, {
+      tolerance: stored(tolerance, sizes, 2),
+      name: `attention's d${name}`,
+    });
     const naiveRows = byRows(naive[`d${name}`], name === "q" ? H : K);
     assertClose(naiveRows, gradient, { tolerance, name: `naive attention's d${name}` });
   }

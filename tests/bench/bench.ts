@@ -4,17 +4,19 @@
  * The command line; peaks.ts, kernels.ts and steps.ts measure, report.ts prints. Ours; no upstream.
  */
 import { type Command, runCommand } from "../../commands/command.ts";
-import { type Arguments, type Flags, UsageError, wholeNumber } from "../../commands/flags.ts";
+import { NO_TUNE_FLAG, openDevice } from "../../commands/device.ts";
+import { type Arguments, type Flags, wholeNumber } from "../../commands/flags.ts";
 import { presets, type VLMConfig } from "../../model/config.ts";
 import { expectedParameters } from "../../model/checkpoint.ts";
-import { Device, DeviceError } from "../../shaders/runtime/device.ts";
-import { elements } from "../../shaders/runtime/tensor.ts";
+import { type Device, DeviceError } from "../../shaders/runtime/device.ts";
+import { type Activation, elements } from "../../shaders/runtime/tensor.ts";
 import { attentionCases } from "./attention_cases.ts";
 import { writeDocument } from "./document.ts";
 import { describe, headerOf } from "./header.ts";
 import { type KernelCase, type KernelRow, measureCase } from "./kernels.ts";
 import { linearCases, squareCase } from "./linear_cases.ts";
-import { memoryCases, optimizerCases } from "./memory_cases.ts";
+import { memoryCases } from "./memory_cases.ts";
+import { optimizerCases } from "./optimizer_cases.ts";
 import { higher, measurePeaks, type Peaks } from "./peaks.ts";
 import {
   describePeaks,
@@ -50,9 +52,10 @@ const FLAGS = {
   "dtype": {
     value: "TYPE",
     choices: ["f32", "f16"],
-    help: "numbers to compute in (default: f32)",
+    help: "f32, the default, or f16: mixed precision",
   },
   "quick": { help: "one batch size and few repetitions: a first look" },
+  "no-tune": NO_TUNE_FLAG,
   "profile": { help: "instead: where a training step's time goes, kernel by kernel" },
   "batch-size": {
     value: "N",
@@ -89,9 +92,6 @@ const LONGEST_STEP = 40_000;
 const FAST = 2000;
 
 async function run(args: Arguments<typeof FLAGS>): Promise<void> {
-  if (args.text("dtype") === "f16") {
-    throw new UsageError('Cannot bench in "f16": there are float32 kernels only, expected f32.');
-  }
   const bench = await Bench.open(args);
   for (const preset of bench.presets) {
     if (args.has("profile")) await bench.profile(preset);
@@ -110,6 +110,7 @@ class Bench {
   readonly stepRows: StepRow[] = [];
   readonly profileRows: ProfileRow[] = [];
   readonly presets: readonly Preset[];
+  readonly dtype: Activation;
   readonly #printed = new Set<unknown>();
 
   private constructor(
@@ -119,12 +120,13 @@ class Bench {
     readonly peaks: Peaks,
   ) {
     const preset = args.text("preset");
+    this.dtype = args.choice("dtype", ["f32", "f16"]) ?? "f32";
     this.presets = preset === "222m" || preset === "tiny" ? [preset] : ["tiny", "222m"];
   }
 
   /** Opens the device, measures its peaks and prints what stands on top. */
   static async open(args: Arguments<typeof FLAGS>): Promise<Bench> {
-    const device = await Device.open();
+    const device = await openDevice(!args.has("no-tune"));
     const header = await headerOf(device, Deno.args);
     if (!args.has("json")) console.log(describe(header));
     const peaks = await measurePeaks(device);
@@ -155,7 +157,7 @@ class Bench {
   }
 
   #cases(preset: Preset, config: VLMConfig): KernelCase[] {
-    const { device, peaks, args } = this;
+    const { device, peaks, args, dtype } = this;
     const [quick, fast] = [args.has("quick"), peaks.f32.rate > FAST];
     const tiny = preset === "tiny";
     const batches = tiny ? [64] : quick ? [1] : [1, 2, ...(fast ? [32] : [])];
@@ -165,11 +167,14 @@ class Bench {
       0,
     );
     return [
-      ...(tiny ? [] : [squareCase(peaks)]),
-      ...linearCases(preset, config, batches),
-      ...attentionCases(preset, config, attended),
-      ...memoryCases(preset, config, batches.at(-1) ?? 1),
-      ...optimizerCases(preset, parameters, device.limits.maxStorageBufferBindingSize),
+      ...(tiny ? [] : [squareCase(peaks, dtype)]),
+      ...linearCases(preset, config, { batches, dtype }),
+      ...attentionCases(preset, config, { batches: attended, dtype }),
+      ...memoryCases(preset, config, { batch: batches.at(-1) ?? 1, dtype }),
+      ...optimizerCases(preset, parameters, {
+        limit: device.limits.maxStorageBufferBindingSize,
+        dtype,
+      }),
     ];
   }
 
@@ -241,7 +246,11 @@ class Bench {
     budget: Budget,
     work: (subject: StepSubject) => Promise<void>,
   ): Promise<void> {
-    const { model, optimizer } = await makeModel(this.device, presets[preset].vlm);
+    const { model, optimizer } = await makeModel(
+      this.device,
+      presets[preset].vlm,
+      this.dtype,
+    );
     await work({ preset, model, optimizer, peaks: this.peaks, budget });
     optimizer.destroy();
     model.destroy();

@@ -1,12 +1,14 @@
 // The benches at a size that takes a second: every case records, is right, and is rated; wrong answers stop it.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Device } from "../../shaders/runtime/device.ts";
+import type { Activation } from "../../shaders/runtime/tensor.ts";
 import { SMALL } from "../model/small_model.ts";
 import { testOnGpu } from "../shaders/harness.ts";
 import { attentionCases } from "./attention_cases.ts";
 import { measureCase, rerated } from "./kernels.ts";
 import { linearCases } from "./linear_cases.ts";
-import { memoryCases, optimizerCases } from "./memory_cases.ts";
+import { memoryCases } from "./memory_cases.ts";
+import { optimizerCases } from "./optimizer_cases.ts";
 import { higher } from "./peaks.ts";
 import { withSections } from "./report.ts";
 import { makeModel, measureSteps, profileStep } from "./steps.ts";
@@ -19,12 +21,12 @@ const peaks = {
   copy: { rate: 10, how: "made up" },
 };
 
-async function measureAll(device: Device): Promise<void> {
+async function measureAll(device: Device, dtype: Activation): Promise<void> {
   const cases = [
-    ...linearCases("small", SMALL, [2]),
-    ...attentionCases("small", SMALL, [3]),
-    ...memoryCases("small", SMALL, 2),
-    ...optimizerCases("small", 1000, 2 ** 20),
+    ...linearCases("small", SMALL, { batches: [2], dtype }),
+    ...attentionCases("small", SMALL, { batches: [3], dtype }),
+    ...memoryCases("small", SMALL, { batch: 2, dtype }),
+    ...optimizerCases("small", 1000, { limit: 2 ** 20, dtype }),
   ];
   for (const kernelCase of cases) {
     const rows = await measureCase(device, kernelCase, { peaks, budget });
@@ -35,10 +37,14 @@ async function measureAll(device: Device): Promise<void> {
   }
 }
 
-testOnGpu("every bench of a kernel finds right answers at odd sizes", measureAll);
+testOnGpu("every bench of a kernel finds right answers at odd sizes", async (device) => {
+  await measureAll(device, "f32");
+  if (device.f16) await measureAll(device, "f16");
+  else console.log("benches in f16 are skipped: the device has no shader-f16");
+});
 
 testOnGpu("measureSteps() and profileStep() rate every kind of step", async (device) => {
-  const subject = { preset: "small", ...await makeModel(device, SMALL), peaks, budget };
+  const subject = { preset: "small", ...await makeModel(device, SMALL, "f32"), peaks, budget };
   const rows = await measureSteps(subject, 2, ["forward", "training", "prefill", "decoding"]);
   assertEquals(rows.map(({ step }) => step), ["forward", "training", "prefill", "decoding"]);
   for (const row of rows) assert(row.dispatches > 0 && row.milliseconds > 0, row.step);
@@ -66,6 +72,7 @@ Deno.test("higher() keeps each peak's better measurement, and rerated() rates by
   assertEquals(higher(better, peaks).f32.how, "alone");
   const row = {
     section: "linear",
+    dtype: "f32",
     name: "op",
     part: "part",
     shape: "1",

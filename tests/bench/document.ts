@@ -5,23 +5,21 @@ import { rerated } from "./kernels.ts";
 import { type Results, sections, withSections } from "./report.ts";
 import type { StepRow } from "./steps.ts";
 
-const PLOT = "training_step.svg";
-
 /** Writes what was measured, rated by the results' peaks. @throws {Error} where the plot or the formatter fails. */
 export async function writeDocument(file: string, results: Results): Promise<void> {
   const { header, peaks } = results;
   const rated: Results = {
     ...results,
     kernels: results.kernels.map((row) => rerated(row, peaks)),
-    steps: results.steps.map((row) =>
-      row.gflops === undefined ? row : { ...row, share_of_peak: row.gflops / peaks.f32.rate }
-    ),
+    steps: results.steps.map((row) => ({ ...row, share_of_peak: row.gflops / peaks.f32.rate })),
   };
-  const title = `Training step on ${header.device}, commit ${header.commit}`;
+  const dtype = results.steps[0]?.dtype ?? "f32";
+  const title = `Training step on ${header.device}, ${dtype}, commit ${header.commit}`;
+  const plot = `training_step_${dtype}.svg`;
   const svg = await plotOf(results.steps, title);
   const folder = file.slice(0, file.lastIndexOf("/") + 1);
-  if (svg !== undefined) await Deno.writeTextFile(folder + PLOT, svg);
-  const made = sections(rated, svg === undefined ? undefined : PLOT);
+  if (svg !== undefined) await Deno.writeTextFile(folder + plot, svg);
+  const made = sections(rated, svg === undefined ? undefined : plot);
   await Deno.writeTextFile(file, withSections(await Deno.readTextFile(file), made));
   const formatted = await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", file] }).output();
   if (!formatted.success) throw new Error(`Cannot format ${file}: deno fmt failed`);

@@ -4,7 +4,7 @@
  * linear_cases.ts, attention_cases.ts and memory_cases.ts list the cases.
  */
 import type { Device } from "../../shaders/runtime/device.ts";
-import { bufferOf, type Tensor } from "../../shaders/runtime/tensor.ts";
+import { type Activation, bufferOf, type Tensor } from "../../shaders/runtime/tensor.ts";
 import type { Peaks } from "./peaks.ts";
 import { type Budget, type Subject, timeParts } from "./timing.ts";
 
@@ -40,6 +40,8 @@ export interface KernelCase {
   /** "222m vision fc1, batch 1". */
   readonly name: string;
   readonly section: "linear" | "attention" | "memory";
+  /** "f16": mixed precision. */
+  readonly dtype: Activation;
   /** Makes inputs and, where there is a naive kernel, its answers. */
   readonly prepare: (device: Device) => Promise<PreparedCase>;
 }
@@ -47,6 +49,7 @@ export interface KernelCase {
 /** One line of the report. */
 export interface KernelRow {
   readonly section: KernelCase["section"];
+  readonly dtype: Activation;
   readonly name: string;
   readonly part: string;
   readonly shape: string;
@@ -75,11 +78,11 @@ export interface KernelRow {
  */
 export async function measureCase(
   device: Device,
-  { name, section, prepare }: KernelCase,
+  { name, section, dtype, prepare }: KernelCase,
   { peaks, budget }: { peaks: Peaks; budget: Budget },
 ): Promise<KernelRow[]> {
   const { subject, parts, naive, tensors } = await prepare(device);
-  const timings = await timeParts(device, subject, budget);
+  const timings = await timeParts(device, { ...subject, activation: dtype }, budget);
   for (const tensor of tensors) bufferOf(tensor).destroy();
   return [...timings].map(([part, { milliseconds, samples }]) => {
     const work = parts[part];
@@ -93,6 +96,7 @@ export async function measureCase(
     const baseline = naive?.get(part);
     return {
       section,
+      dtype,
       name,
       part,
       ...work,

@@ -3,6 +3,7 @@
  * Inputs are randomOf() of each shape, so they are made anew here. Gradients are left to tests/shaders/.
  */
 import type { AdamwHyper } from "../../shaders/adamw.ts";
+import type { Activation } from "../../shaders/runtime/tensor.ts";
 import { assertClose, matmulBound } from "../gradcheck.ts";
 import { adamw } from "../reference/adamw.ts";
 import { crossEntropy } from "../reference/cross_entropy.ts";
@@ -12,7 +13,7 @@ import { linear, linearAbs } from "../reference/linear.ts";
 import { rmsNorm, rmsNormAbs } from "../reference/rms_norm.ts";
 import { rope, ropeAbs } from "../reference/rope.ts";
 import { argmax } from "../reference/sampling.ts";
-import { randomArray, randomOf } from "./timing.ts";
+import { randomArray, randomOf, type RandomOptions, storageError } from "./values.ts";
 
 const U = 2 ** -24;
 type Values = Float32Array | undefined;
@@ -21,13 +22,16 @@ function close(
   actual: Values,
   expected: Float64Array,
   name: string,
-  tolerance: Float64Array,
+  bound: Float64Array,
+  dtype: Activation = "f32",
 ): void {
+  const stored = storageError(dtype, expected);
+  const tolerance = bound.map((error, i) => error + (stored[i] ?? 0));
   assertClose(actual ?? [], expected, { tolerance, name });
 }
 
-function inputOf(shape: readonly number[], deviation?: number): Float64Array {
-  return Float64Array.from(randomOf(shape, deviation));
+function inputOf(shape: readonly number[], options?: RandomOptions): Float64Array {
+  return Float64Array.from(randomOf(shape, options));
 }
 
 /** The first rows of a large result. */
@@ -37,65 +41,71 @@ const ROWS = 64;
 export function checkLayerNorm(
   y: Values,
   [rows, C]: readonly [number, number],
-  epsilon: number,
+  { epsilon, dtype }: { epsilon: number; dtype: Activation },
 ): void {
   const some = Math.min(rows, ROWS) * C;
   const inputs = {
     x: inputOf([rows, C]).subarray(0, some),
     weight: inputOf([C]),
-    bias: inputOf([C], 0.5),
+    bias: inputOf([C], { deviation: 0.5 }),
   };
   const bound = matmulBound(C, layerNormAbs(inputs, { C, epsilon }));
-  close(y?.subarray(0, some), layerNorm(inputs, { C, epsilon }), "layerNorm()", bound);
+  close(y?.subarray(0, some), layerNorm(inputs, { C, epsilon }), "layerNorm()", bound, dtype);
 }
 
 /** y of rmsNorm(). */
 export function checkRmsNorm(
   y: Values,
   [rows, C]: readonly [number, number],
-  epsilon: number,
+  { epsilon, dtype }: { epsilon: number; dtype: Activation },
 ): void {
   const some = Math.min(rows, ROWS) * C;
   const inputs = { x: inputOf([rows, C]).subarray(0, some), weight: inputOf([C]) };
   const bound = matmulBound(C, rmsNormAbs(inputs, { C, epsilon }));
-  close(y?.subarray(0, some), rmsNorm(inputs, { C, epsilon }), "rmsNorm()", bound);
+  close(y?.subarray(0, some), rmsNorm(inputs, { C, epsilon }), "rmsNorm()", bound, dtype);
 }
 
 /** y of gelu(); for |x| < 1.74 the bound of tests/shaders/gelu_test.ts is below 64 U |y|, beside the reference's own. */
-export function checkGelu(y: Values, shape: readonly number[]): void {
-  const x = inputOf(shape);
+export function checkGelu(y: Values, shape: readonly number[], dtype: Activation): void {
+  const x = inputOf(shape, { dtype });
   const expected = x.map(geluOf);
   const bound = expected.map((value, i) =>
     64 * U * Math.abs(value) + 2 ** -52 * Math.abs(x[i] ?? 0)
   );
-  close(y, expected, "gelu()", bound);
+  close(y, expected, "gelu()", bound, dtype);
 }
 
 /** y of swiglu(); for |gate| < 1.74 the bound of tests/shaders/swiglu_test.ts is below 32 U |y|. */
-export function checkSwiglu(y: Values, [rows, I]: readonly [number, number]): void {
-  const x = inputOf([rows, 2 * I]);
+export function checkSwiglu(
+  y: Values,
+  [rows, I]: readonly [number, number],
+  dtype: Activation,
+): void {
+  const x = inputOf([rows, 2 * I], { dtype });
   const expected = new Float64Array(rows * I).map((_, i) => {
     const at = Math.floor(i / I) * 2 * I + i % I;
     const gate = x[at] ?? NaN;
     return gate / (1 + Math.exp(-gate)) * (x[at + I] ?? NaN);
   });
-  close(y, expected, "swiglu()", expected.map((value) => 32 * U * Math.abs(value)));
+  const bound = expected.map((value) => 32 * U * Math.abs(value));
+  close(y, expected, "swiglu()", bound, dtype);
 }
 
 /** qkv of rope(), its rotated heads. */
 export function checkRope(
   y: Values,
-  { shape, heads, headWidth: D, cos, sin }: {
+  { shape, heads, headWidth: D, cos, sin, dtype }: {
     shape: readonly number[];
     heads: number;
     headWidth: number;
     cos: Float32Array;
     sin: Float32Array;
+    dtype: Activation;
   },
 ): void {
   const [, T = 0, stride = 0] = shape;
   const rotated = (array: Float64Array) => array.filter((_, i) => i % stride < heads * D);
-  const x = rotated(inputOf(shape));
+  const x = rotated(inputOf(shape, { dtype }));
   const options = { T, H: heads, D, cos: Float64Array.from(cos), sin: Float64Array.from(sin) };
   const bound = matmulBound(2, ropeAbs({ x }, options).map(Math.abs));
   close(
@@ -103,6 +113,7 @@ export function checkRope(
     rope({ x }, options),
     "rope()",
     bound,
+    dtype,
   );
 }
 
@@ -141,11 +152,11 @@ export function checkCrossEntropy(
 export function checkLinearCrossEntropy(
   losses: Values,
   labels: Uint32Array,
-  [V, C]: readonly [number, number],
+  { V, C, dtype }: { V: number; C: number; dtype: Activation },
 ): void {
   const rows = Math.min(labels.length, 4);
-  const hidden = inputOf([labels.length, C]).subarray(0, rows * C);
-  const weight = inputOf([V, C], 1 / Math.sqrt(C));
+  const hidden = inputOf([labels.length, C], { dtype }).subarray(0, rows * C);
+  const weight = inputOf([V, C], { deviation: 1 / Math.sqrt(C), dtype });
   const options = { inFeatures: C, outFeatures: V };
   const logits = linear({ x: hidden, weight }, options);
   const largest = linearAbs({ x: hidden, weight }, options).reduce((a, b) => Math.max(a, b), 0);

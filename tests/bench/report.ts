@@ -112,19 +112,29 @@ export function sections(results: Results, plot?: string): Map<string, string> {
     const source = `${describe(header)}. ${describePeaks(peaks)}.`;
     made.set(key, [`## ${title}`, source, ...parts].join("\n\n"));
   };
-  for (const key of ["linear", "attention", "memory"] as const) {
-    const rows = kernels.filter(({ section }) => section === key);
-    if (rows.length > 0) add(key, TITLES[key], table(KERNEL_COLUMNS, rows));
+  for (const section of ["linear", "attention", "memory"] as const) {
+    byDtype(kernels.filter((row) => row.section === section), (dtype, rows) => {
+      add(`${section} ${dtype}`, `${TITLES[section]}, ${dtype}`, table(KERNEL_COLUMNS, rows));
+    });
   }
-  if (steps.length > 0) {
+  byDtype(steps, (dtype, rows) => {
     const picture = plot ? [`![Time of a training step by batch size](${plot})`] : [];
-    add("steps", "Whole steps", table(STEP_COLUMNS, steps), ...picture);
-  }
-  for (const [key, rows] of Map.groupBy(profiles, ({ preset }) => preset)) {
-    const title = `Where a training step of ${key} spends its time, batch ${rows[0]?.batch}`;
-    add(`profile ${key}`, title, table(PROFILE_COLUMNS, rows));
+    add(`steps ${dtype}`, `Whole steps, ${dtype}`, table(STEP_COLUMNS, rows), ...picture);
+  });
+  for (const [preset, its] of Map.groupBy(profiles, ({ preset }) => preset)) {
+    byDtype(its, (dtype, rows) => {
+      const title = `A training step of ${preset} by kernel, batch ${rows[0]?.batch}, ${dtype}`;
+      add(`profile ${preset} ${dtype}`, title, table(PROFILE_COLUMNS, rows));
+    });
   }
   return made;
+}
+
+function byDtype<R extends { dtype: string }>(
+  rows: readonly R[],
+  use: (dtype: string, rows: readonly R[]) => void,
+): void {
+  for (const [dtype, its] of Map.groupBy(rows, ({ dtype }) => dtype)) use(dtype, its);
 }
 
 /** Puts sections in the places that comments mark in a document; new ones at its end. */

@@ -10,14 +10,18 @@ import { Trainer } from "../../model/training_step.ts";
 import { VisionLanguageModel } from "../../model/vision_language_model.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import { Plan } from "../../shaders/runtime/plan.ts";
-import { flopsOf } from "./flops.ts";
+import type { Recorder } from "../../shaders/runtime/recorder.ts";
+import type { Activation } from "../../shaders/runtime/tensor.ts";
 import { launchesOf, threadMilliseconds } from "./host_clock.ts";
 import type { Peaks } from "./peaks.ts";
-import { type Budget, median, randomArray } from "./timing.ts";
+import { type Budget, median } from "./timing.ts";
+import { randomArray } from "./values.ts";
 
 /** One line of the report. */
 export interface StepRow {
   readonly preset: string;
+  /** "f16": mixed precision. */
+  readonly dtype: Activation;
   readonly step: "forward" | "training" | "prefill" | "decoding";
   readonly batch: number;
   /** Of a step; decoding: of a token in every row. */
@@ -31,9 +35,9 @@ export interface StepRow {
   readonly host_milliseconds: number;
   /** Its share of the step. */
   readonly host_share: number;
-  /** Matrix products and attention, in the step's whole time; training and forward only. */
-  readonly gflops?: number;
-  readonly share_of_peak?: number;
+  /** Matrix products and attention, in the step's whole time. */
+  readonly gflops: number;
+  readonly share_of_peak: number;
 }
 
 /** A model with everything that its steps need. */
@@ -51,8 +55,8 @@ const FEW_TOKENS = 16;
 const MOST_TOKENS = 256;
 
 /** A model with random weights, ready to train. @throws {DeviceError} */
-export async function makeModel(device: Device, config: VLMConfig) {
-  const options = { seed: 1, initialization: "fan_in", training: true } as const;
+export async function makeModel(device: Device, config: VLMConfig, dtype: Activation) {
+  const options = { seed: 1, initialization: "fan_in", training: true, dtype } as const;
   const model = await VisionLanguageModel.fromScratch(device, config, options);
   await device.idle();
   return { model, optimizer: new AdamW(model.store) };
@@ -94,9 +98,8 @@ async function forwardRow(subject: StepSubject, size: number): Promise<StepRow> 
   const batch = randomBatch(config, size);
   const shape = { size, length: batch.length, labels: labelCapacity(batch) };
   const inputs = new BatchInputs(device, config, shape);
-  const { value: plan, flops } = await flopsOf(() =>
-    Plan.record(device, (rec) => rec.keep(model.loss(rec, inputs).loss))
-  );
+  const record = (rec: Recorder) => rec.keep(model.loss(rec, inputs).loss);
+  const plan = await Plan.record(device, record, { activation: model.dtype });
   const measured = await measure(device, {
     step: () => {
       inputs.upload(batch);
@@ -107,7 +110,7 @@ async function forwardRow(subject: StepSubject, size: number): Promise<StepRow> 
   }, budget);
   plan.destroy();
   inputs.destroy();
-  return stepRow(subject, { step: "forward", batch: size, measured, flops: sum(flops) });
+  return stepRow(subject, { step: "forward", batch: size, measured });
 }
 
 /** Forward, loss, backward, gradient norm and update. */
@@ -115,13 +118,12 @@ async function trainingRow(subject: StepSubject, size: number): Promise<StepRow>
   const { model, optimizer, budget } = subject;
   const batch = randomBatch(model.config, size);
   const trainer = new Trainer(model, optimizer);
-  const { flops } = await flopsOf(() => trainer.dispatches(batch));
   const measured = await measure(model.device, {
     step: () => trainer.step(batch, RATES),
     settle: async () => checkLosses((await trainer.results()).map(({ loss }) => loss)),
   }, budget);
   await trainer.destroy();
-  return stepRow(subject, { step: "training", batch: size, measured, flops: sum(flops) });
+  return stepRow(subject, { step: "training", batch: size, measured });
 }
 
 /** Greedy answers: the first token, and each one after it. */
@@ -152,6 +154,7 @@ async function answerRows(subject: StepSubject, size: number): Promise<StepRow[]
     samples: all.samples * tokens,
     host: each(all.host, prefill.host),
     dispatches: Math.round(each(all.dispatches, prefill.dispatches)),
+    flops: each(all.flops, prefill.flops),
   };
   return [
     stepRow(subject, { step: "prefill", batch: size, measured: prefill, tokens: length }),
@@ -166,16 +169,15 @@ export async function profileStep(
 ): Promise<ProfileRow[]> {
   const batch = randomBatch(model.config, size);
   const trainer = new Trainer(model, optimizer);
-  const { flops } = await flopsOf(() => trainer.dispatches(batch));
   await trainer.profile(batch); // warm-up
   const times = await trainer.profile(batch);
   await trainer.destroy();
   const total = times.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  return times.map(({ name, count, milliseconds }) => {
-    const its = flops.get(name) ?? 0;
-    const gflops = its > 0 ? { gflops: its / milliseconds / 1e6 } : {};
+  return times.map(({ name, count, milliseconds, flops }) => {
+    const gflops = flops > 0 ? { gflops: flops / milliseconds / 1e6 } : {};
     return {
       preset,
+      dtype: model.dtype,
       batch: size,
       name,
       count,
@@ -189,6 +191,7 @@ export async function profileStep(
 /** A kernel in a step's profile. */
 export interface ProfileRow {
   readonly preset: string;
+  readonly dtype: Activation;
   readonly batch: number;
   readonly name: string;
   readonly count: number;
@@ -198,10 +201,6 @@ export interface ProfileRow {
   readonly gflops?: number;
 }
 
-function sum(flops: ReadonlyMap<string, number>): number {
-  return [...flops.values()].reduce((a, b) => a + b, 0);
-}
-
 function checkLosses(losses: readonly (number | undefined)[]): void {
   const wrong = losses.find((loss) => loss === undefined || !(loss > 0 && loss < Infinity));
   if (losses.length > 0 && wrong === undefined) return;
@@ -209,20 +208,20 @@ function checkLosses(losses: readonly (number | undefined)[]): void {
 }
 
 function stepRow(
-  { preset, peaks }: StepSubject,
-  { step, batch, measured, tokens, flops }: {
+  { preset, model, peaks }: StepSubject,
+  { step, batch, measured, tokens }: {
     step: StepRow["step"];
     batch: number;
     measured: Measured;
     /** Of each row, where tokens count; otherwise rows do. */
     tokens?: number;
-    flops?: number;
   },
 ): StepRow {
-  const { milliseconds, samples, host, dispatches } = measured;
-  const gflops = flops === undefined ? undefined : flops / milliseconds / 1e6;
+  const { milliseconds, samples, host, dispatches, flops } = measured;
+  const gflops = flops / milliseconds / 1e6;
   return {
     preset,
+    dtype: model.dtype,
     step,
     batch,
     milliseconds,
@@ -232,7 +231,8 @@ function stepRow(
     dispatches,
     host_milliseconds: host,
     host_share: host / milliseconds,
-    ...(gflops === undefined ? {} : { gflops, share_of_peak: gflops / peaks.f32.rate }),
+    gflops,
+    share_of_peak: gflops / peaks.f32.rate,
   };
 }
 
@@ -252,6 +252,7 @@ interface Measured {
   readonly samples: number;
   readonly host: number;
   readonly dispatches: number;
+  readonly flops: number;
 }
 
 /**
@@ -262,7 +263,7 @@ async function measure(device: Device, work: Work, budget: Budget): Promise<Meas
   const { step, settle, most = 64 } = work;
   await step(); // warm-up: plans are recorded, and drivers compile
   await settle();
-  const dispatches = await launchesOf(step);
+  const launches = await launchesOf(step);
   await settle();
   const [times, hosts]: [number[], number[]] = [[], []];
   let [steps, spent] = [1, 0];
@@ -281,7 +282,7 @@ async function measure(device: Device, work: Work, budget: Budget): Promise<Meas
     times.push(time / steps);
     spent += time;
   }
-  return { milliseconds: median(times), samples: times.length, host: median(hosts), dispatches };
+  return { milliseconds: median(times), samples: times.length, host: median(hosts), ...launches };
 }
 
 /** What it costs to wait for a GPU that has nothing to do. */

@@ -6,7 +6,7 @@
 import type { Device } from "../../shaders/runtime/device.ts";
 import { Plan } from "../../shaders/runtime/plan.ts";
 import type { Recorder } from "../../shaders/runtime/recorder.ts";
-import { elements, slice, type Tensor } from "../../shaders/runtime/tensor.ts";
+import { type Activation, slice, type Tensor } from "../../shaders/runtime/tensor.ts";
 
 /** How long to measure. */
 export interface Budget {
@@ -37,10 +37,10 @@ export type Build = (
 /** What to measure. */
 export interface Subject {
   readonly build: Build;
+  /** "f16": recorded in mixed precision; "f32" when absent. */
+  readonly activation?: Activation;
   /** Throws where the values of build()'s tensors after one run are wrong. */
   readonly check?: (outputs: readonly Float32Array[]) => void | Promise<void>;
-  /** Launches by kernel name that do not count. */
-  readonly ignore?: RegExp;
   /** Splits a part by kernel; by default all launches of a part are one. */
   readonly partOf?: (part: string, kernel: string) => string;
 }
@@ -96,25 +96,6 @@ export function alias(tensor: Tensor, { gradient = false } = {}): Tensor {
   return copy;
 }
 
-/** An array of normal-ish random numbers with mean 0 and the given deviation, the same every time. */
-export function randomArray(length: number, deviation = 1): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(length);
-  let state = 0x9e3779b9 ^ length;
-  for (let i = 0; i < length; i++) {
-    // xorshift32; uniform numbers of that deviation.
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    values[i] = ((state >>> 0) / 2 ** 32 - 0.5) * Math.sqrt(12) * deviation;
-  }
-  return values;
-}
-
-/** Elements of a shape filled with randomArray(). */
-export function randomOf(shape: readonly number[], deviation?: number): Float32Array<ArrayBuffer> {
-  return randomArray(elements(shape), deviation);
-}
-
 /** A plan of one or several copies of an op. */
 class Copies {
   private constructor(
@@ -127,6 +108,7 @@ class Copies {
 
   static async record(device: Device, subject: Subject, count: number): Promise<Copies> {
     const places: { copy: number; part: string | undefined }[] = [];
+    const { build, activation = "f32" } = subject;
     const plan = await Plan.record(device, (rec) => {
       let kept: readonly Tensor[] = [];
       for (let copy = 0; copy < count; copy++) {
@@ -136,23 +118,23 @@ class Copies {
           while (places.length < launches) places.push({ copy, part });
           part = next;
         };
-        const outputs = subject.build(rec, mark);
+        const outputs = build(rec, mark);
         mark(undefined);
         if (copy === 0) kept = outputs;
       }
       for (const tensor of kept) rec.keep(tensor);
       return kept;
-    }, { training: true });
+    }, { training: true, activation });
     return new Copies(plan, subject, places, count);
   }
 
   /** Runs once: of each copy, the time of each part. */
   async sample(): Promise<Map<string, number>[]> {
     const times = Array.from({ length: this.count }, () => new Map<string, number>());
-    const { ignore, partOf } = this.subject;
+    const { partOf } = this.subject;
     (await this.plan.launchTimes()).forEach(({ name, milliseconds }, i) => {
       const { copy, part } = this.places[i] ?? {};
-      if (copy === undefined || part === undefined || ignore?.test(name)) return;
+      if (copy === undefined || part === undefined) return;
       const key = partOf?.(part, name) ?? part;
       const its = times[copy];
       its?.set(key, (its.get(key) ?? 0) + milliseconds);

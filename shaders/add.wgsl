@@ -1,8 +1,7 @@
-// y += x, elementwise, over flat buffers of `length` of `act`. One thread owns one element.
+// y += x, elementwise, over flat buffers of `length`, added in f32. One thread owns up to four neighbouring elements
+// (operands.ts).
 struct Params { length: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<act>;
-@group(0) @binding(2) var<storage, read_write> y: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -10,6 +9,6 @@ fn forward(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { y[i] = act(f32(y[i]) + f32(x[i])); }
+  let i = flat_index(workgroup, workgroups, 64u, local) * 4u;
+  if (i < params.length) { put_y4(i, min(4u, params.length - i), get_y4(i) + x4(i)); }
 }

@@ -1,12 +1,8 @@
-// y = gelu(x), and dx = dy · gelu'(x) (gelu.wgsl), elementwise over `length` of `act`, computed in f32. One thread owns
-// one element.
+// y = gelu(x), and dx = dy · gelu'(x) (gelu.wgsl), elementwise over `length` values, computed in f32. One thread owns up to
+// four neighbouring elements (operands.ts).
 struct Params { length: u32 }
 override ACCUMULATE: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<act>;
-@group(0) @binding(2) var<storage, read> dy: array<act>;
-@group(0) @binding(3) var<storage, read_write> y: array<act>;
-@group(0) @binding(4) var<storage, read_write> dx: array<act>;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -14,8 +10,10 @@ fn forward(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i < params.length) { y[i] = act(gelu(f32(x[i]))); }
+  let i = flat_index(workgroup, workgroups, 64u, local) * 4u;
+  if (i >= params.length) { return; }
+  let v = x4(i);
+  put_y4(i, min(4u, params.length - i), vec4f(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w)));
 }
 
 @compute @workgroup_size(64)
@@ -24,8 +22,11 @@ fn backward_x(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, 64u, local);
+  let i = flat_index(workgroup, workgroups, 64u, local) * 4u;
   if (i >= params.length) { return; }
-  let gradient = f32(dy[i]) * gelu_gradient(f32(x[i]));
-  if (ACCUMULATE) { dx[i] = act(f32(dx[i]) + gradient); } else { dx[i] = act(gradient); }
+  let v = x4(i);
+  let slope = vec4f(gelu_gradient(v.x), gelu_gradient(v.y), gelu_gradient(v.z), gelu_gradient(v.w));
+  var gradient = dy4(i) * slope;
+  if (ACCUMULATE) { gradient += get_dx4(i); }
+  put_dx4(i, min(4u, params.length - i), gradient);
 }

@@ -5,34 +5,58 @@
  */
 import { activationOf, byActivation } from "./activation.ts";
 import { addColumnSums, chunkRows } from "./column_sum.ts";
+import INDEX_WGSL from "./index.wgsl" with { type: "text" };
 import LAYER_NORM_WGSL from "./layer_norm.wgsl" with { type: "text" };
+import WEIGHT_WGSL from "./layer_norm_weight.wgsl" with { type: "text" };
+import { byFormat, type Format, formatOf, operand, output } from "./operands.ts";
+import ROW_QUAD_WGSL from "./row_quad.wgsl" with { type: "text" };
 import { dispatchRows, rowKernel } from "./row_reduction.ts";
+import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
-import type { Parameter, Tensor } from "./runtime/tensor.ts";
+import type { Activation, Parameter, Tensor } from "./runtime/tensor.ts";
 
-const DECLARATION = {
-  code: [LAYER_NORM_WGSL],
-  params: { rows: "u32", width: "u32", chunk_rows: "u32", eps: "f32" },
-} as const;
-const FORWARD = byActivation({
-  ...DECLARATION,
-  name: "layer_norm.forward",
-  entry: "forward",
-  bindings: ["x", "weight", "bias", "statistics", "y"],
-}, rowKernel);
-const BACKWARD_X = byActivation({
-  ...DECLARATION,
-  name: "layer_norm.backward_x",
-  entry: "backward_x",
-  bindings: ["x", "weight", "dy", "saved", "dx"],
-}, rowKernel);
-// Works by columns: either form of the helpers, which it does not call, compiles it.
+/** The kernels for the format of y and dy, and that of all other tensors, which are f32. */
+const KERNELS = byFormat((act: Format, rows: Format) => {
+  const declaration = {
+    code: [
+      operand("x", 1, rows),
+      operand("weight", 2, rows),
+      operand("bias", 3, rows),
+      operand("dy", 4, act),
+      output("y", 7, act),
+      output("dx", 8, rows),
+      LAYER_NORM_WGSL,
+      ROW_QUAD_WGSL,
+    ],
+    params: { rows: "u32", width: "u32", eps: "f32" },
+  } as const;
+  return {
+    forward: rowKernel({
+      ...declaration,
+      name: `layer_norm.forward.${act}`,
+      entry: "forward",
+      bindings: ["x", "weight", "bias", "statistics", "y"],
+    }),
+    backwardX: rowKernel({
+      ...declaration,
+      name: `layer_norm.backward_x.${act}`,
+      entry: "backward_x",
+      bindings: ["x", "weight", "dy", "saved", "dx"],
+    }),
+  };
+});
+
 const BACKWARD_WEIGHT = byActivation({
-  ...DECLARATION,
   name: "layer_norm.backward_weight",
+  code: [WEIGHT_WGSL, INDEX_WGSL],
   entry: "backward_weight",
+  params: { rows: "u32", width: "u32", chunk_rows: "u32" },
   bindings: ["x", "dy", "saved", "dweight_partial", "dbias_partial"],
-}, (spec) => rowKernel(spec).workgroup);
+}, kernel);
+
+function kernelsFor(rec: Recorder, width: number, dtype: Activation): ReturnType<typeof KERNELS> {
+  return KERNELS(formatOf(rec.device, width, dtype), formatOf(rec.device, width));
+}
 
 /**
  * Records y = (x - mean) / sqrt(variance + eps) · weight + bias over the last axis: x (..., C) -> y (..., C),
@@ -61,7 +85,7 @@ export function layerNorm(
     const y = rec.tensor("layer_norm", x.shape, rec.activation);
     const statistics = rec.tensor("layer_norm statistics", [rows, 2]);
     const tensors = { x, weight: w, bias: b, statistics, y };
-    dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
+    dispatchRows(rec, kernelsFor(rec, width, rec.activation).forward, { params, tensors, rows });
     return { y, saved: statistics };
   };
   const { y, saved } = forward(x);
@@ -71,7 +95,8 @@ export function layerNorm(
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };
       const constants = { ACCUMULATE: dx.accumulate };
-      dispatchRows(rec, BACKWARD_X[activationOf(dy)], { params, tensors, rows, constants });
+      const { backwardX } = kernelsFor(rec, width, activationOf(dy));
+      dispatchRows(rec, backwardX, { params, tensors, rows, constants });
     }
     weightGradients(rec, { x, dy, saved }, { params, weight: w, bias: b });
   });

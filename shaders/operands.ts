@@ -56,3 +56,16 @@ export function operand(name: string, binding: number, format: Format): string {
 export function output(name: string, binding: number, format: Format): string {
   return OUTPUTS[format].replaceAll("out", name).replace("@binding(3)", `@binding(${binding})`);
 }
+
+/** Declares kernels for the formats of their tensors, each once, when they are first asked for. */
+export function byFormat<F extends readonly Format[], K>(
+  declare: (...formats: F) => K,
+): (...formats: F) => K {
+  const declared = new Map<string, K>();
+  return (...formats) => {
+    const key = formats.join();
+    const known = declared.get(key) ?? declare(...formats);
+    declared.set(key, known);
+    return known;
+  };
+}

@@ -5,34 +5,57 @@
  */
 import { activationOf, byActivation } from "./activation.ts";
 import { addColumnSums, chunkRows } from "./column_sum.ts";
+import INDEX_WGSL from "./index.wgsl" with { type: "text" };
+import { byFormat, type Format, formatOf, operand, output } from "./operands.ts";
 import RMS_NORM_WGSL from "./rms_norm.wgsl" with { type: "text" };
+import WEIGHT_WGSL from "./rms_norm_weight.wgsl" with { type: "text" };
+import ROW_QUAD_WGSL from "./row_quad.wgsl" with { type: "text" };
 import { dispatchRows, rowKernel } from "./row_reduction.ts";
+import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
-import type { Parameter, Tensor } from "./runtime/tensor.ts";
+import type { Activation, Parameter, Tensor } from "./runtime/tensor.ts";
 
-const DECLARATION = {
-  code: [RMS_NORM_WGSL],
-  params: { rows: "u32", width: "u32", chunk_rows: "u32", eps: "f32" },
-} as const;
-const FORWARD = byActivation({
-  ...DECLARATION,
-  name: "rms_norm.forward",
-  entry: "forward",
-  bindings: ["x", "weight", "inverses", "y"],
-}, rowKernel);
-const BACKWARD_X = byActivation({
-  ...DECLARATION,
-  name: "rms_norm.backward_x",
-  entry: "backward_x",
-  bindings: ["x", "weight", "dy", "saved", "dx"],
-}, rowKernel);
-// Works by columns: either form of the helpers, which it does not call, compiles it.
+/** The kernels for the format of y and dy, and that of all other tensors, which are f32. */
+const KERNELS = byFormat((act: Format, rows: Format) => {
+  const declaration = {
+    code: [
+      operand("x", 1, rows),
+      operand("weight", 2, rows),
+      operand("dy", 3, act),
+      output("y", 6, act),
+      output("dx", 7, rows),
+      RMS_NORM_WGSL,
+      ROW_QUAD_WGSL,
+    ],
+    params: { rows: "u32", width: "u32", eps: "f32" },
+  } as const;
+  return {
+    forward: rowKernel({
+      ...declaration,
+      name: `rms_norm.forward.${act}`,
+      entry: "forward",
+      bindings: ["x", "weight", "inverses", "y"],
+    }),
+    backwardX: rowKernel({
+      ...declaration,
+      name: `rms_norm.backward_x.${act}`,
+      entry: "backward_x",
+      bindings: ["x", "weight", "dy", "saved", "dx"],
+    }),
+  };
+});
+
 const BACKWARD_WEIGHT = byActivation({
-  ...DECLARATION,
   name: "rms_norm.backward_weight",
+  code: [WEIGHT_WGSL, INDEX_WGSL],
   entry: "backward_weight",
+  params: { rows: "u32", width: "u32", chunk_rows: "u32" },
   bindings: ["x", "dy", "saved", "dweight_partial"],
-}, (spec) => rowKernel(spec).workgroup);
+}, kernel);
+
+function kernelsFor(rec: Recorder, width: number, dtype: Activation): ReturnType<typeof KERNELS> {
+  return KERNELS(formatOf(rec.device, width, dtype), formatOf(rec.device, width));
+}
 
 /**
  * Records y = x / sqrt(mean(x²) + eps) · weight over the last axis: x (..., C) -> y (..., C), weight (C). y has the
@@ -52,17 +75,18 @@ export function rmsNorm(rec: Recorder, x: Tensor, weight: Parameter, eps: number
     const y = rec.tensor("rms_norm", x.shape, rec.activation);
     const inverses = rec.tensor("rms_norm inverses", [rows]);
     const tensors = { x, weight: w, inverses, y };
-    dispatchRows(rec, FORWARD[rec.activation], { params, tensors, rows });
+    dispatchRows(rec, kernelsFor(rec, width, rec.activation).forward, { params, tensors, rows });
     return { y, saved: inverses };
   };
   const { y, saved } = forward(x);
   rec.recipe(y, () => forward(rec.saved(x)).y);
   return rec.backward(y, [x, w], (dy) => {
+    const { backwardX } = kernelsFor(rec, width, activationOf(dy));
     const dx = rec.gradientTarget(x);
     if (dx) {
       const tensors = { x, weight: w, dy, saved, dx: dx.tensor };
       const constants = { ACCUMULATE: dx.accumulate };
-      dispatchRows(rec, BACKWARD_X[activationOf(dy)], { params, tensors, rows, constants });
+      dispatchRows(rec, backwardX, { params, tensors, rows, constants });
     }
     const dweight = rec.gradientTarget(w);
     if (!dweight) return;

@@ -4,21 +4,32 @@
  *
  * Source: Su et al. 2021, "RoFormer".
  */
-import { activationOf, byActivation } from "./activation.ts";
+import { activationOf } from "./activation.ts";
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
+import { byFormat, type Format, formatOf, operand, output } from "./operands.ts";
 import POSITION_WGSL from "./position.wgsl" with { type: "text" };
 import ROPE_WGSL from "./rope.wgsl" with { type: "text" };
 import { kernel } from "./runtime/kernel.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
 
-const ROTATE = byActivation({
-  name: "rope.forward",
-  code: [ROPE_WGSL, POSITION_WGSL, INDEX_WGSL],
-  entry: "forward",
-  params: { pairs: "u32", T: "u32", heads: "u32", head_pairs: "u32", stride: "u32" },
-  bindings: ["cos_table", "sin_table", "position", "x"],
-}, kernel);
+/** The kernel for the rows' format and the tables'. */
+const ROTATE = byFormat((rows: Format, tables: Format) =>
+  kernel({
+    name: `rope.forward.${rows}`,
+    code: [
+      operand("cos_table", 1, tables),
+      operand("sin_table", 2, tables),
+      output("x", 4, rows),
+      ROPE_WGSL,
+      POSITION_WGSL,
+      INDEX_WGSL,
+    ],
+    entry: "forward",
+    params: { quads: "u32", T: "u32", heads: "u32", head_pairs: "u32", stride: "u32" },
+    bindings: ["cos_table", "sin_table", "position", "x"],
+  })
+);
 
 /** What rope() needs besides the rows. */
 export interface RopeOptions {
@@ -56,12 +67,15 @@ export function rope(rec: Recorder, qkv: Tensor, options: RopeOptions): Tensor {
       );
     }
   }
-  const pairs = qkv.length / stride * heads * head_pairs;
+  const quads = qkv.length / stride * heads * Math.ceil(head_pairs / 4);
+  // Halves of heads begin at fours where both divide.
+  const unit = head_pairs % 4 === 0 ? stride : head_pairs;
+  const { device } = rec;
   const rotate = (x: Tensor, INVERSE: boolean) =>
-    rec.dispatch(ROTATE[activationOf(x)], {
-      params: { pairs, T, heads, head_pairs, stride },
+    rec.dispatch(ROTATE(formatOf(device, unit, activationOf(x)), formatOf(device, unit)), {
+      params: { quads, T, heads, head_pairs, stride },
       tensors: { cos_table: cos, sin_table: sin, position, x },
-      workgroups: grid(pairs, 64),
+      workgroups: grid(quads, 64),
       constants: { INVERSE },
     });
   rotate(qkv, false);

@@ -1,15 +1,23 @@
 // SwiGLU's elementwise half: y = silu(gate) · up, silu(g) = g · s, s = 1 / (1 + exp(-g)).
-// gate_up (rows, 2 width): in every row first the gate, then up; y (rows, width). One thread owns one element of y.
+// gate_up (rows, 2 width): in every row first the gate, then up; y (rows, width). One thread owns a quad, up to four
+// neighbouring elements of a row of y (operands.ts); `quads` counts those of all rows.
 //
 // dup = dy · silu(gate); dgate = dy · up · s (1 + gate (1 - s)), and 1 - s = exp(-g) · s, which does not cancel.
-// exp's argument is capped, so nothing overflows. All arrays in `act`, arithmetic in f32.
-struct Params { length: u32, width: u32 }
+// exp's argument is capped, so nothing overflows. Arithmetic in f32.
+struct Params { quads: u32, width: u32 }
 override ACCUMULATE: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gate_up: array<act>;
-@group(0) @binding(2) var<storage, read> dy: array<act>;
-@group(0) @binding(3) var<storage, read_write> y: array<act>;
-@group(0) @binding(4) var<storage, read_write> dgate_up: array<act>;
+
+// A quad's place: flat indices into y and gate_up, and how many of its elements exist.
+struct Quad { y: u32, gate: u32, count: u32 }
+
+fn place(quad: u32) -> Quad {
+  let row_quads = (params.width + 3u) / 4u;
+  let row = quad / row_quads;
+  let c = (quad - row * row_quads) * 4u;
+  let y = row * params.width + c;
+  return Quad(y, y + row * params.width, min(4u, params.width - c));
+}
 
 @compute @workgroup_size(64)
 fn forward(
@@ -17,11 +25,12 @@ fn forward(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i >= params.length) { return; }
-  let at = i + i / params.width * params.width;
-  let gate = f32(gate_up[at]);
-  y[i] = act(gate / (1.0 + exp(min(-gate, 80.0))) * f32(gate_up[at + params.width]));
+  let quad = flat_index(workgroup, workgroups, 64u, local);
+  if (quad >= params.quads) { return; }
+  let at = place(quad);
+  let gate = gate_up4(at.gate);
+  let up = gate_up4(at.gate + params.width);
+  put_y4(at.y, at.count, gate / (1.0 + exp(min(-gate, vec4f(80.0)))) * up);
 }
 
 @compute @workgroup_size(64)
@@ -30,20 +39,19 @@ fn backward(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, 64u, local);
-  if (i >= params.length) { return; }
-  let at = i + i / params.width * params.width;
-  let gate = f32(gate_up[at]);
-  let decay = exp(min(-gate, 80.0));
+  let quad = flat_index(workgroup, workgroups, 64u, local);
+  if (quad >= params.quads) { return; }
+  let at = place(quad);
+  let gate = gate_up4(at.gate);
+  let decay = exp(min(-gate, vec4f(80.0)));
   let s = 1.0 / (1.0 + decay);
-  let gradient = f32(dy[i]);
-  let dgate = gradient * f32(gate_up[at + params.width]) * s * (1.0 + gate * (decay * s));
-  let dup = gradient * gate * s;
+  let gradient = dy4(at.y);
+  var dgate = gradient * gate_up4(at.gate + params.width) * s * (1.0 + gate * (decay * s));
+  var dup = gradient * gate * s;
   if (ACCUMULATE) {
-    dgate_up[at] = act(f32(dgate_up[at]) + dgate);
-    dgate_up[at + params.width] = act(f32(dgate_up[at + params.width]) + dup);
-  } else {
-    dgate_up[at] = act(dgate);
-    dgate_up[at + params.width] = act(dup);
+    dgate += get_dgate_up4(at.gate);
+    dup += get_dgate_up4(at.gate + params.width);
   }
+  put_dgate_up4(at.gate, at.count, dgate);
+  put_dgate_up4(at.gate + params.width, at.count, dup);
 }

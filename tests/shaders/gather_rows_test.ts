@@ -73,3 +73,29 @@ testOnDevices("kvAppend() takes a position for each sequence", async (device) =>
   });
   assertEquals(run.inputs.cache, Float32Array.of(0, 0, 0, 0, 1, 2, 4, 5, 0, 0, 0, 0));
 });
+
+testOnDevices("kvAppend() moves rows of fours behind any queries", async (device) => {
+  // Rows of eight keys and values, behind four queries (whole quads) or one.
+  for (const queries of [4, 1]) {
+    const [B, T, S, width] = [2, 3, 4, 8];
+    const stride = queries + width;
+    const qkv = Float32Array.from({ length: B * T * stride }, (_, i) => i);
+    const run = await runOp(device, {
+      qkv: { shape: [B, T, stride], data: qkv },
+      position: { shape: [1], data: [1], dtype: "u32" },
+      cache: { shape: [B, S, width], data: new Float32Array(B * S * width).fill(-1) },
+    }, (rec, given) => {
+      kvAppend(rec, given.qkv, given.cache, given.position);
+      return given.cache;
+    });
+    const expected = new Float32Array(B * S * width).fill(-1);
+    for (let row = 0; row < B * T; row++) {
+      const [b, t] = [Math.floor(row / T), row % T];
+      expected.set(
+        qkv.subarray(row * stride + queries, (row + 1) * stride),
+        (b * S + 1 + t) * width,
+      );
+    }
+    assertEquals(run.inputs.cache, expected);
+  }
+});

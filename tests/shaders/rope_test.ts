@@ -4,7 +4,7 @@ import { rope, ropeTable } from "../../shaders/rope.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
 import { assertClose, matmulBound, seededRandom } from "../gradcheck.ts";
 import { rope as reference, ropeAbs, ropeBackward, ropeTables } from "../reference/rope.ts";
-import { runOp, testOnGpu } from "./harness.ts";
+import { runOp, testOnDevices } from "./harness.ts";
 
 interface Case {
   B: number;
@@ -65,15 +65,16 @@ async function check(device: Device, size: Case): Promise<void> {
   });
 }
 
-testOnGpu("rope() rotates queries and keys, and leaves values as they are", async (device) => {
+testOnDevices("rope() rotates queries and keys, and leaves values as they are", async (device) => {
   await check(device, { B: 2, T: 5, heads: 3, D: 6, rest: 7 });
   await check(device, { B: 1, T: 1, heads: 1, D: 2, rest: 0 });
+  await check(device, { B: 1, T: 3, heads: 2, D: 8, rest: 3 });
 });
-testOnGpu(
+testOnDevices(
   "rope() begins at the position that the GPU holds",
   (device) => check(device, { B: 3, T: 1, heads: 2, D: 8, rest: 4, offset: 17 }),
 );
-testOnGpu(
+testOnDevices(
   "rope() matches float64 at SmolLM2's heads",
   (device) => check(device, { B: 2, T: 64, heads: 12, D: 64, rest: 192 }),
 );

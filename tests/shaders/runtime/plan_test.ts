@@ -4,6 +4,7 @@ import { assertEquals, assertLess, assertRejects, assertThrows } from "@std/asse
 import { addInto } from "../../../shaders/add.ts";
 import { gelu } from "../../../shaders/gelu.ts";
 import { linear } from "../../../shaders/linear.ts";
+import { formatOf } from "../../../shaders/operands.ts";
 import { Device, DeviceError } from "../../../shaders/runtime/device.ts";
 import { BufferPool } from "../../../shaders/runtime/memory.ts";
 import { Plan } from "../../../shaders/runtime/plan.ts";
@@ -140,7 +141,8 @@ testOnDevices(
     const elements = device.limits.maxStorageBufferBindingSize / 4 + 64;
     if (elements * 4 > device.limits.maxBufferSize) return;
     const rec = Plan.record(device, (rec) => gelu(rec, rec.tensor("huge", [elements])));
-    await assertRejects(() => rec, DeviceError, `gelu.forward on x [${elements}]`);
+    const kernel = `gelu.forward.${formatOf(device, elements)}`;
+    await assertRejects(() => rec, DeviceError, `${kernel} on x [${elements}]`);
   },
 );
 

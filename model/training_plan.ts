@@ -95,8 +95,8 @@ export async function planTraining(
 function obstacleOf(counter: Device, { largest }: StepSize): string | undefined {
   const { maxStorageBufferBindingSize, maxBufferSize } = counter.limits;
   if (largest.bytes > maxStorageBufferBindingSize) {
-    return `"${largest.label}" takes ${largest.bytes} bytes, expected at most ${maxStorageBufferBindingSize} for one ` +
-      `tensor on ${counter.description}`;
+    return `"${largest.label}" takes ${largest.bytes} bytes, expected at most ${maxStorageBufferBindingSize} on ` +
+      `${counter.description} for one tensor`;
   }
   if (counter.largestBytes > maxBufferSize) {
     return `the largest buffer takes ${counter.largestBytes} bytes, expected at most ${maxBufferSize} on ` +

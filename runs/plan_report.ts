@@ -24,7 +24,7 @@ export function problemOf({ plan, fits, limit, remedy }: Choice): string | undef
       (limit
         ? `at most ${megabytes(limit.bytes)}, ${limit.source}`
         : "as much memory as the GPU can give");
-  if (!remedy) return `${problem}; nothing smaller fits either, choose a smaller model`;
+  if (!remedy) return `${problem}; nothing smaller fits either; choose a smaller model`;
   const flags = `--micro-batch-size ${remedy.microBatchSize} --recompute ${remedy.recompute}`;
   return `${problem}; ${flags} would take ${megabytes(remedy.totalBytes)}`;
 }

@@ -20,6 +20,8 @@ import FEW_ROWS from "./matmul_few_rows.wgsl" with { type: "text" };
 import LAYOUT from "./matmul_operands.wgsl" with { type: "text" };
 import SUBGROUP from "./matmul_subgroup.wgsl" with { type: "text" };
 import SUM_SLICES from "./matmul_sum_slices.wgsl" with { type: "text" };
+import RUN from "./matmul_run.wgsl" with { type: "text" };
+import RUN_F16 from "./matmul_run_f16.wgsl" with { type: "text" };
 import TILED from "./matmul_tiled.wgsl" with { type: "text" };
 import { fixedChoices, sizeOf, TILES } from "./matmul_choice.ts";
 import REDUCE_SUBGROUP from "./reduce_subgroup.wgsl" with { type: "text" };
@@ -80,8 +82,10 @@ export interface MatmulOptions {
 const FAMILIES = {
   subgroup: { code: [SUBGROUP], constants: ["LANES"] },
   tiled: { code: [TILED], constants: [] },
-  few_rows_subgroup: { code: [REDUCE_SUBGROUP, FEW_ROWS], constants: ["ROWS"] },
-  few_rows_workgroup: { code: [REDUCE_WORKGROUP, FEW_ROWS], constants: ["ROWS"] },
+  few_rows_subgroup: { code: [REDUCE_SUBGROUP, RUN, FEW_ROWS], constants: ["ROWS", "RUN"] },
+  few_rows_workgroup: { code: [REDUCE_WORKGROUP, RUN, FEW_ROWS], constants: ["ROWS", "RUN"] },
+  /** Binds rhs itself. */
+  few_rows_f16: { code: [REDUCE_SUBGROUP, RUN_F16, FEW_ROWS], constants: ["ROWS", "RUN"] },
   sum_slices: { code: [INDEX, SUM_SLICES], constants: [] },
 } as const;
 type Family = keyof typeof FAMILIES;
@@ -125,7 +129,7 @@ function declare(name: string, variant: Variant): Kernel {
     code: [
       LAYOUT,
       operand("lhs", 1, lhs),
-      operand("rhs", 2, rhs),
+      ...(family === "few_rows_f16" ? [] : [operand("rhs", 2, rhs)]),
       output("y", 3, y),
       ...reads.map((tensor, i) => operand(tensor, 5 + i, side)),
       ...writes.map((tensor, i) => output(tensor, 7 + i, y)),
@@ -164,10 +168,13 @@ function launchFor(device: Device, options: MatmulOptions): Launch {
   const { rows, columns, depth, transposeLhs = false, transposeRhs = false } = options;
   const lanes = device.subgroupSize;
   if (rows <= FEW_ROWS_MOST && transposeRhs && !transposeLhs && depth % 4 === 0) {
-    const tile = [rows, FEW_ROWS_COLUMNS] as const;
-    return lanes === 0
-      ? { family: "few_rows_workgroup", constants: { ROWS: rows }, tile, slices: 1 }
-      : { family: "few_rows_subgroup", constants: { ROWS: rows, LANES: lanes }, tile, slices: 1 };
+    const common = { tile: [rows, FEW_ROWS_COLUMNS], slices: 1 } as const;
+    if (lanes === 0) {
+      return { family: "few_rows_workgroup", constants: { ROWS: rows, RUN: 1 }, ...common };
+    }
+    const runs = device.wide && options.rhs.dtype === "f16" && depth % 16 === 0;
+    const constants = { ROWS: rows, RUN: runs ? 4 : 1, LANES: lanes };
+    return { family: runs ? "few_rows_f16" : "few_rows_subgroup", constants, ...common };
   }
   const layout = {
     LHS_TRANSPOSED: transposeLhs,

@@ -64,7 +64,7 @@ const ENABLE = /^enable .*;$/gm;
 /** Element types of bindings: scalars, vectors of them, atomics, and four numbers in words of 64 bits (operands.ts). */
 const ELEMENTS: Readonly<Record<DType, RegExp>> = {
   f32: /^(f32|vec[234]f|vec2<u64>)$/,
-  f16: /^(f16|vec[234]<f16>|u64)$/,
+  f16: /^(f16|vec[234]<f16>|u64|vec4<u64>)$/,
   u32: /^(u32|vec[234]u|atomic<u32>)$/,
   i32: /^(i32|vec[234]i|atomic<i32>)$/,
 };

@@ -6,7 +6,7 @@
 import ADAMW_MIXED_WGSL from "./adamw_mixed.wgsl" with { type: "text" };
 import ADAMW_WGSL from "./adamw.wgsl" with { type: "text" };
 import INDEX_WGSL from "./index.wgsl" with { type: "text" };
-import { type Format, formatOf, operand, output } from "./operands.ts";
+import { byFormat, type Format, formatOf, operand, output } from "./operands.ts";
 import { kernel } from "./runtime/kernel.ts";
 import type { Device } from "./runtime/device.ts";
 import { grid, type Recorder } from "./runtime/recorder.ts";
@@ -46,14 +46,11 @@ function declare(format: Format, half: Format) {
   };
 }
 
-const declared = new Map<Format, ReturnType<typeof declare>>();
+const kernelsBy = byFormat(declare);
 
 /** The kernels for `length` values. */
 function kernels(device: Device, length: number): ReturnType<typeof declare> {
-  const format = formatOf(device, length);
-  const known = declared.get(format) ?? declare(format, formatOf(device, length, "f16"));
-  declared.set(format, known);
-  return known;
+  return kernelsBy(formatOf(device, length), formatOf(device, length, "f16"));
 }
 
 /** Values that a workgroup updates. */

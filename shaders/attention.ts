@@ -11,7 +11,7 @@ import POSITION from "./position.wgsl" with { type: "text" };
 import PLAIN from "./attention_plain.wgsl" with { type: "text" };
 import OPERANDS from "./attention_operands.wgsl" with { type: "text" };
 import SUBGROUP from "./attention_subgroup.wgsl" with { type: "text" };
-import { type Format, formatOf, operand, output } from "./operands.ts";
+import { byFormat, type Format, formatOf, operand, output } from "./operands.ts";
 import { kernel } from "./runtime/kernel.ts";
 import type { Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
@@ -98,14 +98,10 @@ function declare(family: "subgroup" | "plain", format: Format) {
   };
 }
 
-const declared = new Map<string, ReturnType<typeof declare>>();
-
-function kernels(family: "subgroup" | "plain", format: Format): ReturnType<typeof declare> {
-  const key = `${family}.${format}`;
-  const known = declared.get(key) ?? declare(family, format);
-  declared.set(key, known);
-  return known;
-}
+const kernelsBy = {
+  subgroup: byFormat((format: Format) => declare("subgroup", format)),
+  plain: byFormat((format: Format) => declare("plain", format)),
+};
 
 /**
  * Records softmax(q · kᵀ / √D) · v: qkv (B, T, (heads + 2·kvHeads)·D) -> (B, T, heads·D), of
@@ -134,8 +130,7 @@ export function attention(rec: Recorder, qkv: Tensor, options: AttentionOptions)
   const family = device.subgroupSize >= 8 ? "subgroup" : "plain";
   const lanes = family === "subgroup" ? device.subgroupSize : PLAIN_LANES;
   const rows = family === "subgroup" && queries > lanes ? rowsOf(lanes, headWidth) : 1;
-  const { forward, backwardQ, backwardKv } = kernels(
-    family,
+  const { forward, backwardQ, backwardKv } = kernelsBy[family](
     formatOf(device, headWidth, activationOf(qkv)),
   );
   const params = {

@@ -2,7 +2,7 @@
  * The L2 norm of all gradients together and the factor that clips it (torch's clip_grad_norm_).
  */
 import GRADIENT_NORM_WGSL from "./gradient_norm.wgsl" with { type: "text" };
-import { type Format, formatOf, operand } from "./operands.ts";
+import { byFormat, type Format, formatOf, operand } from "./operands.ts";
 import { kernel } from "./runtime/kernel.ts";
 import type { Recorder } from "./runtime/recorder.ts";
 import type { Tensor } from "./runtime/tensor.ts";
@@ -28,7 +28,7 @@ function declareSums(format: Format) {
   });
 }
 
-const declared = new Map<Format, ReturnType<typeof declareSums>>();
+const sumsBy = byFormat(declareSums);
 
 /** Threads of a workgroup, and the most workgroups for one gradient: 262,144 threads share it. */
 const THREADS = 256;
@@ -53,10 +53,7 @@ export function gradientNorm(
   let first = 0;
   gradients.forEach((gradient, i) => {
     const groups = counts[i] ?? 0;
-    const format = formatOf(rec.device, gradient.length);
-    const sums = declared.get(format) ?? declareSums(format);
-    declared.set(format, sums);
-    rec.dispatch(sums, {
+    rec.dispatch(sumsBy(formatOf(rec.device, gradient.length)), {
       params: { length: gradient.length, groups, first, max_norm: maxNorm },
       tensors: { gradient, partial_sums },
       workgroups: [groups],

@@ -27,11 +27,9 @@ export async function time(
 ): Promise<Timing> {
   const calls: { ms: number; cpu: number }[] = [];
   for (let call = 0; call < warmup + runs; call++) {
-    const [usage, start] = [process.cpuUsage(), performance.now()];
+    const [cpu, start] = [cpuMilliseconds(), performance.now()];
     await action();
-    const ms = performance.now() - start;
-    const { user, system } = process.cpuUsage(usage);
-    calls.push({ ms, cpu: (user + system) / 1000 });
+    calls.push({ ms: performance.now() - start, cpu: cpuMilliseconds() - cpu });
   }
   const timed = calls.slice(warmup);
   return {
@@ -39,6 +37,12 @@ export async function time(
     cpu_ms: median(timed.map(({ cpu }) => cpu)),
     first_ms: calls[0]?.ms ?? NaN,
   };
+}
+
+/** CPU time of this process so far, on all cores. */
+export function cpuMilliseconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 /** The middle of some numbers, or the mean of both middle ones; NaN of none. */

@@ -30,8 +30,21 @@ const LEAST_BLAS = 20;
 interface Outcome {
   /** Its first line. */
   readonly about: Readonly<Record<string, unknown>>;
-  /** Milliseconds of a step, or tokens a second, by workload. */
-  readonly figures: ReadonlyMap<string, number>;
+  readonly figures: ReadonlyMap<string, Figures>;
+}
+
+/** What was measured of a workload. */
+interface Figures {
+  /** Milliseconds of a step, or tokens a second. */
+  readonly speed: number;
+  /** CPU time of a step or a token, milliseconds. */
+  readonly cpu: number;
+}
+
+/** A process of each side, one after the other. */
+interface Pair {
+  readonly ours: Outcome;
+  readonly theirs: Outcome;
 }
 
 const FLAGS = {
@@ -66,7 +79,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     const value = args.text(name as "threads" | "device" | "dtype");
     return value === undefined ? [] : [`--${name}`, value];
   });
-  const pairs: { ours: Outcome; theirs: Outcome }[] = [];
+  const pairs: Pair[] = [];
   const runs = args.number("runs") ?? 2;
   for (let i = 1; i <= runs; i++) {
     console.error(`Run ${i} of ${runs}`);
@@ -116,58 +129,72 @@ async function outcomeOf(command: string, args: readonly string[]): Promise<Outc
   }
   const lines = new TextDecoder().decode(stdout).trim().split("\n")
     .map((line): Record<string, unknown> => JSON.parse(line));
-  const figures = lines.slice(1).map(({ workload, ms, tokens_per_second }) =>
-    [String(workload), Number(ms ?? tokens_per_second)] as const
-  );
+  const figures = lines.slice(1).map(({ workload, ms, tokens_per_second, cpu_ms }) => {
+    const speed = Number(ms ?? tokens_per_second);
+    return [String(workload), { speed, cpu: Number(cpu_ms) }] as const;
+  });
   return { about: lines[0] ?? {}, figures: new Map(figures) };
 }
 
-/** @throws {Error} where the models differ, or PyTorch computes without an optimized BLAS */
-function checkSides({ about: ours }: Outcome, { about: theirs }: Outcome, device = "cpu"): void {
-  if (ours.parameters !== theirs.parameters) {
+/** @throws {Error} where the models differ, a workload is missing, or PyTorch computes without an optimized BLAS */
+function checkSides(ours: Outcome, theirs: Outcome, device = "cpu"): void {
+  if (ours.about.parameters !== theirs.about.parameters) {
     throw new Error(
-      `Cannot compare: PyTorch's model has ${theirs.parameters} parameters, expected ${ours.parameters}`,
+      `Cannot compare: PyTorch's model has ${theirs.about.parameters} parameters, expected ${ours.about.parameters}`,
     );
   }
-  if (device === "cpu" && !(Number(theirs.matmul_gflops) >= LEAST_BLAS)) {
+  const missing = [...ours.figures.keys()].find((workload) => {
+    const { speed = NaN, cpu = NaN } = theirs.figures.get(workload) ?? {};
+    return !(speed > 0 && cpu > 0);
+  });
+  if (missing !== undefined) {
+    throw new Error(`Cannot compare: PyTorch measured no ${missing}, expected a time`);
+  }
+  if (device === "cpu" && !(Number(theirs.about.matmul_gflops) >= LEAST_BLAS)) {
     throw new Error(
-      `Cannot compare: PyTorch multiplies matrices at ${theirs.matmul_gflops} GFLOP/s, expected at least ` +
+      `Cannot compare: PyTorch multiplies matrices at ${theirs.about.matmul_gflops} GFLOP/s, expected at least ` +
         `${LEAST_BLAS}; on Debian: apt-get install libopenblas0`,
     );
   }
 }
 
-/** The medians over all pairs. */
-function report(pairs: readonly { ours: Outcome; theirs: Outcome }[], isJson: boolean): void {
+/** The medians over all pairs. Ratios are ours over PyTorch's. */
+function report(pairs: readonly Pair[], isJson: boolean): void {
   const [first] = pairs;
   if (!first) return;
-  const { about } = first.theirs;
-  const sides = { ours: first.ours.about.device, pytorch: about.pytorch, device: about.device };
   const gflops = median(pairs.map(({ theirs }) => Number(theirs.about.matmul_gflops)));
-  if (isJson) {
-    console.log(
-      JSON.stringify({ ...sides, threads: about.threads, pytorch_matmul_gflops: gflops }),
-    );
-  } else {
-    console.log(
-      `ours on ${sides.ours}, PyTorch ${sides.pytorch} on ${sides.device}, ${about.threads} threads, ` +
-        `${gflops.toFixed(0)} GFLOP/s\nworkload                ours      PyTorch    ratio`,
-    );
-  }
+  const about = {
+    ours: first.ours.about,
+    pytorch: { ...first.theirs.about, matmul_gflops: gflops },
+  };
+  console.log(isJson ? JSON.stringify(about) : header(first, gflops));
   for (const workload of first.ours.figures.keys()) {
-    const of = (side: "ours" | "theirs") =>
-      median(pairs.map((pair) => pair[side].figures.get(workload) ?? NaN));
-    const [ours, pytorch] = [of("ours"), of("theirs")];
-    const unit = workload === "decode" ? "tokens_per_second" : "ms";
-    if (isJson) {
-      console.log(JSON.stringify({ workload, unit, ours, pytorch, ratio: ours / pytorch }));
-    } else {
-      console.log(
-        workload.padEnd(14) + [ours, pytorch].map((x) => x.toFixed(1).padStart(13)).join("") +
-          (ours / pytorch).toFixed(2).padStart(9) + (unit === "ms" ? "  ms" : "  tokens/s"),
-      );
-    }
+    const of = (side: "ours" | "theirs", key: keyof Figures) =>
+      median(pairs.map((pair) => pair[side].figures.get(workload)?.[key] ?? NaN));
+    const [ours, pytorch] = [of("ours", "speed"), of("theirs", "speed")];
+    const [ours_cpu_ms, pytorch_cpu_ms] = [of("ours", "cpu"), of("theirs", "cpu")];
+    const line = {
+      workload,
+      unit: workload === "decode" ? "tokens/s" : "ms",
+      ...{ ours, pytorch, ratio: ours / pytorch },
+      ...{ ours_cpu_ms, pytorch_cpu_ms, cpu_ratio: ours_cpu_ms / pytorch_cpu_ms },
+    };
+    console.log(isJson ? JSON.stringify(line) : row(line));
   }
+}
+
+function header({ ours, theirs: { about } }: Pair, gflops: number): string {
+  return `ours ${ours.about.dtype} on ${ours.about.device}; PyTorch ${about.pytorch} on ${about.device}, ` +
+    `${about.threads} threads, products at ${gflops.toFixed(0)} GFLOP/s\n` +
+    "workload               ours    PyTorch    ratio             ours CPU ms  PyTorch CPU ms    ratio";
+}
+
+function row(line: Readonly<Record<string, string | number>>): string {
+  const number = (key: string, width: number, digits: number) =>
+    Number(line[key]).toFixed(digits).padStart(width);
+  return `${line.workload}`.padEnd(16) + number("ours", 11, 1) + number("pytorch", 11, 1) +
+    number("ratio", 9, 2) + `  ${line.unit}`.padEnd(10) + number("ours_cpu_ms", 14, 1) +
+    number("pytorch_cpu_ms", 16, 1) + number("cpu_ratio", 9, 2);
 }
 
 if (import.meta.main) Deno.exit(await runCommand(COMMAND, Deno.args));

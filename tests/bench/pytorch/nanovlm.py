@@ -1,7 +1,8 @@
 """nanoVLM v0.1's 222M model in PyTorch, with random weights: the baseline of compare.ts.
 
 Written after the modules of nanoVLM v0.1 (models/*.py): same sizes, same operations, attention without repeated heads.
-Prints JSON lines: what it runs on, then a training step's median time by batch, and greedy decoding's tokens a second.
+Prints JSON lines: what it runs on, then a training step's median time by batch, and greedy decoding's tokens a second;
+CPU time is that of the process, for a step or a token.
 """
 
 import argparse
@@ -173,17 +174,18 @@ def time_training(model, batch, arguments, autocast):
         optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
-    times = []
-    for i in range(1 + arguments.steps):
-        start = time.perf_counter()
+    times, cpu_times = [], []
+    for _ in range(1 + arguments.steps):
+        start, cpu_start = time.perf_counter(), time.process_time()
         step()
         times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[1:])
+        cpu_times.append(time.process_time() - cpu_start)
+    return {"ms": 1000 * statistics.median(times[1:]), "cpu_ms": 1000 * statistics.median(cpu_times[1:])}
 
 
 @torch.inference_mode()
 def time_decoding(model, arguments, autocast):
-    """Tokens a second behind an image and a question, from the second one on."""
+    """Tokens a second behind an image and a question, from the second one on, and CPU time of each."""
     device, tokens = arguments.device, arguments.tokens
     images = torch.rand(1, 3, VIT["side"], VIT["side"], device=device)
     ids = torch.randint(LM["vocabulary"], (1, arguments.text_tokens), device=device)
@@ -196,13 +198,14 @@ def time_decoding(model, arguments, autocast):
         x = model.decode(model.embed(images, ids), (cos[:prompt], sin[:prompt]), caches)
         token = F.linear(x[:, -1], model.embedding.weight).argmax(-1)
         answer = [token.item()]
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         for position in range(prompt, prompt + tokens - 1):
             rotary = cos[position : position + 1], sin[position : position + 1]
             x = model.decode(model.embedding(token)[:, None], rotary, caches, position)
             token = F.linear(x[:, -1], model.embedding.weight).argmax(-1)
             answer.append(token.item())
-    return (tokens - 1) / (time.perf_counter() - start)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    return {"tokens_per_second": (tokens - 1) / seconds, "cpu_ms": 1000 * cpu_seconds / (tokens - 1)}
 
 
 def matmul_rate(device):
@@ -242,10 +245,9 @@ def main():
         "matmul_gflops": matmul_rate(device),
     }), flush=True)
     for batch in map(int, arguments.batch.split(",")):
-        ms = time_training(model, batch, arguments, autocast)
-        print(json.dumps({"workload": f"train_batch_{batch}", "ms": ms}), flush=True)
-    rate = time_decoding(model, arguments, autocast)
-    print(json.dumps({"workload": "decode", "tokens_per_second": rate}), flush=True)
+        figures = time_training(model, batch, arguments, autocast)
+        print(json.dumps({"workload": f"train_batch_{batch}", **figures}), flush=True)
+    print(json.dumps({"workload": "decode", **time_decoding(model, arguments, autocast)}), flush=True)
 
 
 if __name__ == "__main__":

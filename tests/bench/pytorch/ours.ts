@@ -13,7 +13,7 @@ import { AdamW } from "../../../model/optimizer.ts";
 import { Trainer } from "../../../model/training_step.ts";
 import { VisionLanguageModel } from "../../../model/vision_language_model.ts";
 import type { Activation } from "../../../shaders/runtime/tensor.ts";
-import { time } from "../peers/timing.ts";
+import { cpuMilliseconds, time } from "../peers/timing.ts";
 
 const CONFIG = presets["222m"].vlm;
 /** Timed steps, and tokens to decode. */
@@ -36,25 +36,30 @@ function randomBatch(size: number): HostBatch {
   };
 }
 
-/** Median milliseconds of a step whose loss is waited for. */
-async function timeTraining(trainer: Trainer, size: number): Promise<number> {
+/** Medians of a step whose loss is waited for. */
+async function timeTraining(trainer: Trainer, size: number) {
   const batch = randomBatch(size);
   const step = async () => {
     await trainer.step(batch, { projector: 2e-3, backbones: 1e-4 });
     await trainer.results();
   };
-  return (await time(step, { warmup: 1, runs: STEPS })).ms;
+  const { ms, cpu_ms } = await time(step, { warmup: 1, runs: STEPS });
+  return { ms, cpu_ms };
 }
 
-/** Tokens a second behind an image and a question, from the first ones on. */
-async function timeDecoding(generator: Generator): Promise<number> {
+/** Tokens a second behind an image and a question, from the first ones on, and CPU time of each. */
+async function timeDecoding(generator: Generator) {
   const { labels: _, ...prompt } = randomBatch(1);
-  const arrivals: { time: number; tokens: number }[] = [];
+  const arrivals: { time: number; cpu: number; tokens: number }[] = [];
   const options = {
     maxNewTokens: TOKENS,
     mode: "greedy",
     onTokens: ([fresh]: readonly (readonly number[])[]) =>
-      arrivals.push({ time: performance.now(), tokens: fresh?.length ?? 0 }),
+      arrivals.push({
+        time: performance.now(),
+        cpu: cpuMilliseconds(),
+        tokens: fresh?.length ?? 0,
+      }),
   } as const;
   await generator.generate(prompt, options); // records the plans
   arrivals.length = 0;
@@ -64,7 +69,11 @@ async function timeDecoding(generator: Generator): Promise<number> {
   if (!first || !last || total !== TOKENS) {
     throw new Error(`Cannot time decoding: ${total} tokens came, expected ${TOKENS}`);
   }
-  return (total - first.tokens) / (last.time - first.time) * 1000;
+  const tokens = total - first.tokens;
+  return {
+    tokens_per_second: tokens / (last.time - first.time) * 1000,
+    cpu_ms: (last.cpu - first.cpu) / tokens,
+  };
 }
 
 async function main(dtype: Activation, batches: readonly number[]): Promise<void> {
@@ -74,10 +83,10 @@ async function main(dtype: Activation, batches: readonly number[]): Promise<void
   print({ device: device.description, dtype, parameters: model.store.count });
   const trainer = new Trainer(model, new AdamW(model.store));
   for (const size of batches) {
-    print({ workload: `train_batch_${size}`, ms: await timeTraining(trainer, size) });
+    print({ workload: `train_batch_${size}`, ...await timeTraining(trainer, size) });
   }
   await trainer.destroy();
-  print({ workload: "decode", tokens_per_second: await timeDecoding(new Generator(model)) });
+  print({ workload: "decode", ...await timeDecoding(new Generator(model)) });
   device.destroy();
 }
 

@@ -28,6 +28,26 @@ export interface Row {
   turns: Turn[];
 }
 
+/** Neighbouring rows that are read together, such as a Parquet row group. */
+export interface RowGroup {
+  /** Number of the first row. */
+  readonly start: number;
+  readonly rows: number;
+  /** What it takes in memory. */
+  readonly bytes: number;
+}
+
+/** Neighbouring rows from one source, in a dataset made of several. */
+export interface DatasetPart {
+  /** What to call the source. */
+  readonly name: string;
+  /** Number of the first row. */
+  readonly start: number;
+  readonly rows: number;
+  /** Its share of an epoch's samples is weight / sum of the weights; absent where its size decides. */
+  readonly weight?: number;
+}
+
 /** Numbered rows. */
 export interface Dataset {
   /** What to call it in logs and messages. */
@@ -36,6 +56,10 @@ export interface Dataset {
   readonly rows: number;
   /** How its questions are meant to be asked: freely, or for the letter of a choice. */
   readonly format: "vqa" | "multiple-choice";
+  /** All rows in groups, in order; absent where any row is read as quickly alone. */
+  readonly groups?: readonly RowGroup[];
+  /** All rows by source, in order; absent where there is one source. */
+  readonly parts?: readonly DatasetPart[];
   /** One row, `index` from 0. */
   row(index: number): Promise<Row> | Row;
   /** The number of questions of every row, without decoding pictures. (rows) */

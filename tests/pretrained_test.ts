@@ -22,7 +22,11 @@ Deno.test({
   name: "generate.ts fetches a model by name, asks the server little when warm and nothing offline",
   ignore: !hasAdapter,
   fn: async () => {
-    const [data, out, cache] = [await writeDataset(), await Deno.makeTempDir(), await Deno.makeTempDir()];
+    const [data, out, cache] = [
+      await writeDataset(),
+      await Deno.makeTempDir(),
+      await Deno.makeTempDir(),
+    ];
     await train(await trainingRequest(parseFlags(smallRun(data, out), TRAIN_FLAGS, [])), SILENT);
     const store = new HubStore();
     store.addRepository({ kind: "model", name: "somebody/tiny-vlm", files: filesOf(out) });
@@ -57,7 +61,12 @@ function characterTokenizer(): Record<string, string> {
   const characters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
   const tokens = ["<|endoftext|>", ...characters, "Ġ", "Ċ"];
   const eos = { id: 0, content: tokens[0], special: true, single_word: false, lstrip: false };
-  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  const byteLevel = {
+    type: "ByteLevel",
+    add_prefix_space: false,
+    trim_offsets: true,
+    use_regex: true,
+  };
   return {
     "tokenizer.json": JSON.stringify({
       version: "1.0",
@@ -110,7 +119,11 @@ Deno.test({
       return { loss: JSON.parse(outcome.stdout).loss, config, weights };
     };
     const local = await run(`${BACKBONES}hf_siglip`, `${BACKBONES}hf_llama`, tokenizer);
-    const named = await run("google/siglip-toy", "HuggingFaceTB/llama-toy", "HuggingFaceTB/toy-tokenizer");
+    const named = await run(
+      "google/siglip-toy",
+      "HuggingFaceTB/llama-toy",
+      "HuggingFaceTB/toy-tokenizer",
+    );
     assertEquals([named.loss, named.weights], [local.loss, local.weights]);
     const { vit_model_type, lm_model_type, lm_tokenizer } = named.config;
     assertEquals(
@@ -127,5 +140,8 @@ Deno.test("a name that neither this machine nor the Hub knows is one clear line"
   const args = ["--checkpoint", "nobody/nothing", "--dataset", "shapes"];
   const { code, stdout, stderr } = await runScriptWith(env, "eval.ts", ...args);
   assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^Cannot [^\n]*nobody\/nothing[^\n]*no folder of that name on this machine[^\n]*\n$/);
+  assertMatch(
+    stderr,
+    /^Cannot [^\n]*nobody\/nothing[^\n]*no folder of that name on this machine[^\n]*\n$/,
+  );
 });

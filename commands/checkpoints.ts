@@ -7,7 +7,7 @@ import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { VLMConfig } from "../model/config.ts";
 
 /** Where training puts models unless told otherwise. */
-const MODELS_FOLDER = "checkpoints";
+export const MODELS_FOLDER = "checkpoints";
 const MODEL_FILES = ["config.json", "model.safetensors"] as const;
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"] as const;
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { openDataset } from "../../data/datasets.ts";
 import { decodeImage } from "../../data/image.ts";
 import { Parquet } from "../../data/parquet.ts";
-import { questionCategory } from "../../data/parquet_dataset.ts";
+import { questionCategory } from "../../data/question_category.ts";
 import { goldenImage, sharedPath, writeCauldron, writeColumns } from "./helpers.ts";
 
 const PNG = goldenImage("1_gray.png");

@@ -60,6 +60,14 @@ export interface Dataset {
   readonly groups?: readonly RowGroup[];
   /** All rows by source, in order; absent where there is one source. */
   readonly parts?: readonly DatasetPart[];
+  /**
+   * Tells which groups, by their places in `groups`, are in use until further notice: these stay in
+   * memory, all others are let go. Present where `groups` is.
+   *
+   * @param numbers the groups in use
+   * @param next one that will be in use soon, to be read ahead
+   */
+  hold?(numbers: readonly number[], next?: number): void;
   /** One row, `index` from 0. */
   row(index: number): Promise<Row> | Row;
   /** The number of questions of every row, without decoding pictures. (rows) */

@@ -1,8 +1,9 @@
 /**
  * Parquet files on disk, read by row group; parquet_dataset.ts makes rows of what comes out.
  *
- * A row group is kept decoded until the budget is used up, then the longest unused one goes.
- * Files whose row groups exceed the budget together are read again and again under shuffling.
+ * A row group is kept decoded until the budget is used up, then the longest unused one goes; but
+ * those stay that `hold()` names. Files whose row groups exceed the budget together would be read
+ * again and again under plain shuffling: sample_order.ts sees to that.
  *
  * Source: hyparquet, with hyparquet-compressors for Zstandard, Gzip, Brotli and LZ4.
  */
@@ -90,6 +91,7 @@ export class Parquet {
   readonly #cacheBytes: number;
   /** Decoded row groups, the longest unused first. */
   readonly #cache = new Map<number, Promise<ParquetRecord[]>>();
+  #held: ReadonlySet<number> = new Set();
 
   private constructor(columns: readonly string[], groups: readonly Group[], cacheBytes: number) {
     this.columns = columns;
@@ -152,10 +154,32 @@ export class Parquet {
     for (const cached of this.#cache.keys()) bytes += this.#groups[cached]?.bytes ?? 0;
     for (const cached of this.#cache.keys()) {
       if (bytes <= this.#cacheBytes || cached === number) break;
+      if (this.#held.has(cached)) continue;
       bytes -= this.#groups[cached]?.bytes ?? 0;
       this.#cache.delete(cached);
     }
     return records;
+  }
+
+  /** All records in row groups, in order; `bytes` is their size without compression. */
+  get groups(): readonly { start: number; rows: number; bytes: number }[] {
+    return this.#groups;
+  }
+
+  /**
+   * Keeps the named row groups whatever the budget, and no others, until the next call.
+   *
+   * @param numbers places in `groups`
+   * @param next a row group to read ahead
+   */
+  hold(numbers: readonly number[], next?: number): void {
+    this.#held = new Set(next === undefined ? numbers : [...numbers, next]);
+    for (const cached of this.#cache.keys()) {
+      if (!this.#held.has(cached)) this.#cache.delete(cached);
+    }
+    const group = next === undefined ? undefined : this.#groups[next];
+    // Where it cannot be read, record() says so when its turn comes.
+    if (next !== undefined && group) this.#cached(next, group).catch(() => {});
   }
 
   /**

@@ -4,7 +4,7 @@
  * Source: the dataset cards of HuggingFaceM4/the_cauldron (training) and Lin-Chen/MMStar (test),
  * and nanoVLM v0.1, data/datasets.py: of several pictures the first counts.
  */
-import type { Dataset, Row, Turn } from "./dataset.ts";
+import type { Dataset, Row, RowGroup, Turn } from "./dataset.ts";
 import type { Parquet, ParquetRecord } from "./parquet.ts";
 
 /** Columns by which a schema is recognized, and how its questions are meant. */
@@ -77,6 +77,7 @@ export class ParquetDataset implements Dataset {
   readonly name: string;
   readonly rows: number;
   readonly format: "vqa" | "multiple-choice";
+  readonly groups: readonly RowGroup[];
   readonly #parquet: Parquet;
   /** Whether `source` tells questions apart; where it is always the same, their words do. */
   #sourceVaries = false;
@@ -89,6 +90,12 @@ export class ParquetDataset implements Dataset {
     this.name = facts.name;
     this.rows = facts.rows;
     this.format = facts.format;
+    this.groups = parquet.groups.filter(({ start }) => start < facts.rows)
+      .map(({ start, rows, bytes }) => ({
+        start,
+        rows: Math.min(rows, facts.rows - start),
+        bytes,
+      }));
   }
 
   /**
@@ -179,6 +186,10 @@ export class ParquetDataset implements Dataset {
     return this.format === "vqa"
       ? this.#cauldronRow(record, place)
       : this.#mmstarRow(record, place);
+  }
+
+  hold(numbers: readonly number[], next?: number): void {
+    this.#parquet.hold(numbers, next);
   }
 
   /** Reads only the column of questions; a row without a list of them counts as none. */

@@ -22,6 +22,8 @@ export class ConcatDataset implements Dataset {
   readonly groups?: readonly RowGroup[];
   readonly parts: readonly (DatasetPart & { readonly dataset: Dataset })[];
   readonly mayLackTurns: boolean;
+  /** The place of each part's first group among all. (parts) */
+  readonly #firstGroups: number[] = [];
 
   /**
    * Joins datasets.
@@ -41,14 +43,28 @@ export class ConcatDataset implements Dataset {
     this.name = nameOf(this.parts);
     this.format = formatOf(datasets.map(({ dataset }) => dataset));
     this.mayLackTurns = datasets.some(({ dataset }) => dataset.mayLackTurns);
-    if (datasets.some(({ dataset }) => dataset.groups)) {
-      this.groups = this.parts.flatMap(({ dataset, start }) =>
-        (dataset.groups ?? evenGroups(dataset.rows)).map((group) => ({
-          ...group,
-          start: group.start + start,
-        }))
-      );
+    if (datasets.some(({ dataset }) => dataset.groups)) this.groups = this.#joinGroups();
+  }
+
+  #joinGroups(): RowGroup[] {
+    const all: RowGroup[] = [];
+    for (const { dataset, start } of this.parts) {
+      this.#firstGroups.push(all.length);
+      for (const group of dataset.groups ?? evenGroups(dataset.rows)) {
+        all.push({ ...group, start: group.start + start });
+      }
     }
+    return all;
+  }
+
+  hold(numbers: readonly number[], next: number = -1): void {
+    this.parts.forEach(({ dataset }, at) => {
+      const first = this.#firstGroups[at] ?? 0;
+      const end = this.#firstGroups[at + 1] ?? this.groups?.length ?? 0;
+      const isIn = (number: number) => number >= first && number < end;
+      const held = numbers.filter(isIn).map((number) => number - first);
+      dataset.hold?.(held, isIn(next) ? next - first : undefined);
+    });
   }
 
   /**

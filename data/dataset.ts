@@ -62,6 +62,14 @@ export interface Dataset {
   readonly parts?: readonly DatasetPart[];
   /** Whether rows may be left without questions by a filter; turnCounts() says which. */
   readonly mayLackTurns?: boolean;
+  /**
+   * Tells which groups, by their places in `groups`, are in use until further notice: these stay in
+   * memory, all others are let go. Present where `groups` is.
+   *
+   * @param numbers the groups in use
+   * @param next one that will be in use soon, to be read ahead
+   */
+  hold?(numbers: readonly number[], next?: number): void;
   /** One row, `index` from 0. */
   row(index: number): Promise<Row> | Row;
   /** The number of questions of every row, without decoding pictures. (rows) */

@@ -111,6 +111,10 @@ export class RecordDataset implements Dataset {
     return { image: bytes, imageName: path ? `${place}, ${path}` : place, turns };
   }
 
+  hold(numbers: readonly number[], next?: number): void {
+    this.#source.hold?.(numbers, next);
+  }
+
   /**
    * Reads only the columns of questions. A row whose questions cannot be read counts as one, so
    * that who reads the dataset meets it.

@@ -31,6 +31,8 @@ export interface RecordSource {
    * @throws {SyntaxError} when a file is damaged
    */
   select(columns: readonly string[]): AsyncIterable<DataRecord | undefined>;
+  /** As a dataset's `hold()`; present where `groups` is. */
+  hold?(numbers: readonly number[], next?: number): void;
   /** The bytes of a picture that a record names by its path; absent where paths are not followed. */
   readPicture?(index: number, path: string): Promise<Uint8Array>;
 }
@@ -41,11 +43,12 @@ export interface ReadableGroup extends RowGroup {
   read(columns?: readonly string[]): Promise<DataRecord[]>;
 }
 
-/** Decoded groups: the longest unused ones go when the budget is used up. */
+/** Decoded groups: the longest unused ones go when the budget is used up, but not held ones. */
 export class GroupCache {
   readonly #budget: number;
   /** The longest unused first. */
   readonly #groups = new Map<ReadableGroup, Promise<DataRecord[]>>();
+  readonly #held = new Set<ReadableGroup>();
 
   /** @param bytes the budget; one group is kept however large it is */
   constructor(bytes: number) {
@@ -61,6 +64,7 @@ export class GroupCache {
     for (const cached of this.#groups.keys()) bytes += cached.bytes;
     for (const cached of this.#groups.keys()) {
       if (bytes <= this.#budget || cached === group) break;
+      if (this.#held.has(cached)) continue;
       bytes -= cached.bytes;
       this.#groups.delete(cached);
     }
@@ -72,6 +76,17 @@ export class GroupCache {
     // A failure, of the network perhaps, is not kept.
     records.catch(() => this.#groups.delete(group));
     return records;
+  }
+
+  /** Keeps `held` whatever the budget, and no others of `groups`, until the next call for them. */
+  hold(groups: readonly ReadableGroup[], held: ReadonlySet<ReadableGroup>): void {
+    for (const group of groups) {
+      if (held.has(group)) this.#held.add(group);
+      else {
+        this.#held.delete(group);
+        this.#groups.delete(group);
+      }
+    }
   }
 }
 
@@ -99,6 +114,14 @@ export class GroupedRecords implements RecordSource {
     const record = group && (await this.#cache.get(group))[index - group.start];
     if (!record) throw noSuchRecord(index, this.rows);
     return record;
+  }
+
+  hold(numbers: readonly number[], next?: number): void {
+    const ahead = next === undefined ? undefined : this.groups[next];
+    const held = numbers.flatMap((number) => this.groups[number] ?? []);
+    this.#cache.hold(this.groups, new Set(ahead ? [...held, ahead] : held));
+    // Where it cannot be read, record() says so when its turn comes.
+    if (ahead) this.#cache.get(ahead).catch(() => {});
   }
 
   async *select(columns: readonly string[]): AsyncGenerator<DataRecord> {

@@ -3,6 +3,7 @@
  * Made by datasets.ts. Ours.
  */
 import type { Dataset, Row, RowGroup } from "./dataset.ts";
+import { findRange } from "./records.ts";
 
 /** Rows from `start` on. */
 export class RowRange implements Dataset {
@@ -13,6 +14,8 @@ export class RowRange implements Dataset {
   readonly mayLackTurns: boolean;
   readonly #dataset: Dataset;
   readonly #start: number;
+  /** The place among the dataset's groups of the range's first one. */
+  readonly #firstGroup: number;
 
   /**
    * Nothing is read yet.
@@ -28,6 +31,7 @@ export class RowRange implements Dataset {
     this.format = dataset.format;
     this.mayLackTurns = dataset.mayLackTurns ?? false;
     if (dataset.groups) this.groups = clip(dataset.groups, start, rows);
+    this.#firstGroup = dataset.groups ? findRange(dataset.groups, start) : 0;
   }
 
   /**
@@ -42,6 +46,11 @@ export class RowRange implements Dataset {
         this.rows - 1
       }`,
     );
+  }
+
+  hold(numbers: readonly number[], next?: number): void {
+    const held = numbers.map((number) => number + this.#firstGroup);
+    this.#dataset.hold?.(held, next === undefined ? undefined : next + this.#firstGroup);
   }
 
   async turnCounts(): Promise<Uint32Array> {

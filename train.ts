@@ -29,12 +29,7 @@ import { Metrics } from "./runs/metrics.ts";
 import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
 import { percent, type Score, scoreTable } from "./runs/report.ts";
 import { StepLog } from "./runs/step_log.ts";
-import {
-  openTrainingData,
-  requireLocal,
-  sampleOf,
-  type TrainingData,
-} from "./runs/training_data.ts";
+import { openTrainingData, sampleOf, type TrainingData } from "./runs/training_data.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
 
@@ -166,7 +161,6 @@ async function prepare(
 
 async function openTest(path: string | null): Promise<Samples | undefined> {
   if (path === null) return undefined;
-  requireLocal(path, "--val-dataset D, or --set test_dataset_path=null to do without that test");
   return await Samples.open(await openDataset(path, "validation"), "all");
 }
 
@@ -221,7 +215,7 @@ async function finish(
   { config: { train }, steps, data, test, metrics, plan, best, subject }: Run,
   { seconds, peakBytes }: { seconds: number; peakBytes: number },
 ): Promise<TrainingReport> {
-  const { dataset, rows, heldOut, indices } = data;
+  const { dataset, heldOut, indices } = data;
   const batchSize = train.mmstar_batch_size;
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
@@ -235,9 +229,7 @@ async function finish(
     steps,
     best_step: best.step,
     ...{ accuracy, correct, total, loss, by_category },
-    baseline_accuracy: result.task === "vqa"
-      ? await baselineAccuracy(dataset, rows, answers)
-      : null,
+    baseline_accuracy: result.task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
     test_accuracy: tested?.accuracy ?? null,
     planned_bytes: plan.totalBytes,
     peak_bytes: peakBytes,

@@ -48,7 +48,9 @@ function filesOf({ name, splits }: FileSource, split: Split): readonly string[] 
   if (found) return found;
   const names = Object.values(splits).flat();
   throw new Error(
-    `Cannot open dataset "${name}": found files "${names.slice(0, 20).join(", ")}", expected some ` +
+    `Cannot open dataset "${name}": found files "${
+      names.slice(0, 20).join(", ")
+    }", expected some ` +
       `for ${split}, with "${split}" in their names. Rename them, or name one file.`,
   );
 }
@@ -69,10 +71,11 @@ class Opener {
   }
 
   async open(source: Source, split: Split): Promise<Dataset> {
-    const { rows, seed } = this.#options;
+    const { rows, seed, heldOut } = this.#options;
     if (source.kind === "shapes") {
+      const isCounted = this.#isAlone && (split === "train" || heldOut === undefined);
       return new Shapes(split, {
-        ...(rows !== undefined && this.#isAlone ? { rows } : {}),
+        ...(rows !== undefined && isCounted ? { rows } : {}),
         ...(seed === undefined ? {} : { seed }),
       });
     }
@@ -141,7 +144,9 @@ function checkWeights(weights: readonly number[] | undefined, sources: readonly 
   const isGood = weights.every((weight) => Number.isFinite(weight) && weight > 0);
   if (isGood && weights.length === sources.length) return;
   throw new RangeError(
-    `Cannot weigh datasets: found weights "${weights.join(", ")}", expected ${sources.length}, each ` +
+    `Cannot weigh datasets: found weights "${
+      weights.join(", ")
+    }", expected ${sources.length}, each ` +
       `above 0, for "${sources.map(({ name }) => name).join(", ")}"`,
   );
 }

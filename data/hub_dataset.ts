@@ -27,7 +27,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function matching(patterns: unknown, files: readonly string[]): string[] {
   const all = [patterns].flat().filter((one) => typeof one === "string");
   const fits = (file: string) =>
-    all.some((pattern) => file === pattern || posix.matchesGlob(file, pattern.replace(/^\.\//, "")));
+    all.some((pattern) =>
+      file === pattern || posix.matchesGlob(file, pattern.replace(/^\.\//, ""))
+    );
   return files.filter(fits);
 }
 
@@ -53,9 +55,7 @@ function cardConfigs(configs: readonly unknown[], files: readonly string[]): Con
     const within = typeof folder === "string" ? `${folder.replace(/\/$/, "")}/**` : "**";
     byName.set(
       String(name),
-      patterns === undefined
-        ? divideFiles(matching(within, files))
-        : cardSplits(patterns, files),
+      patterns === undefined ? divideFiles(matching(within, files)) : cardSplits(patterns, files),
     );
     if (config["default"] === true) preferred = String(name);
   }
@@ -94,7 +94,8 @@ function configsOf({ name, card, files }: Repository): Configs {
 function chooseConfigs(name: string, { byName, preferred }: Configs, asked: readonly string[]) {
   const known = [...byName.keys()];
   const [first] = known;
-  const fallback = preferred ?? (known.length === 1 ? first : known.find((one) => one === "default"));
+  const fallback = preferred ??
+    (known.length === 1 ? first : known.find((one) => one === "default"));
   if (asked.length === 0 && fallback !== undefined) return [fallback];
   const list = `"${known.join(", ")}"`;
   if (asked.length === 0) {

@@ -122,7 +122,9 @@ async function readLine({ name, file, lines }: LinesFile, line: number): Promise
     return value as DataRecord;
   }
   throw new SyntaxError(
-    `Cannot read ${place}: found ${Array.isArray(value) ? "a list" : String(value).slice(0, 40)}, ` +
+    `Cannot read ${place}: found ${
+      Array.isArray(value) ? "a list" : String(value).slice(0, 40)
+    }, ` +
       `expected one JSON object`,
   );
 }

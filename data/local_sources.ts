@@ -50,7 +50,9 @@ async function savedFiles(folder: string): Promise<string[]> {
       : undefined;
     if (typeof name === "string" && !/[/\\]/.test(name)) return `${folder}/${name}`;
     throw new SyntaxError(
-      `Cannot read "${folder}/${STATE_FILE}": found a data file ${JSON.stringify(name)}, expected ` +
+      `Cannot read "${folder}/${STATE_FILE}": found a data file ${
+        JSON.stringify(name)
+      }, expected ` +
         `a file in that folder`,
     );
   });
@@ -144,15 +146,15 @@ export function openGlob(pattern: string): FileSource {
 }
 
 /**
- * Opens subfolders of a folder, as a clone of a Hub dataset has them; "all" is every one.
+ * Opens what is in a folder by name, as a clone of a Hub dataset has it; "all" is every subfolder.
  *
  * @throws {Error} when one is missing or holds no files that can be read
  */
 export async function openFolders(path: string, configs: readonly string[]): Promise<FileSource[]> {
-  const { folders } = await namesIn(path);
+  const { files, folders } = await namesIn(path);
   const known = folders.filter((name) => !name.startsWith("."));
   const chosen = configs.flatMap((name) => name === "all" && !known.includes(name) ? known : name);
-  const missing = chosen.find((name) => !known.includes(name));
+  const missing = chosen.find((name) => ![...known, ...files].includes(name));
   if (missing !== undefined) {
     throw new Error(
       `Cannot open dataset "${path}:${missing}": found no such folder in it, expected one of "${
@@ -160,5 +162,5 @@ export async function openFolders(path: string, configs: readonly string[]): Pro
       }". Check the name.`,
     );
   }
-  return await Promise.all(chosen.map((name) => openFolder(`${path}/${name}`)));
+  return await Promise.all(chosen.map((name) => openPath(`${path}/${name}`)));
 }

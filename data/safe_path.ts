@@ -8,7 +8,9 @@ const LARGEST_PICTURE = 2 ** 28;
 
 function refuse(path: string, found: string, cause?: unknown): Error {
   return new Error(
-    `Cannot read picture "${path.slice(0, 200)}": found ${found}, expected the path of a file in the ` +
+    `Cannot read picture "${
+      path.slice(0, 200)
+    }": found ${found}, expected the path of a file in the ` +
       `dataset's folder, relative to it. Put the picture there and correct the path.`,
     { cause },
   );

@@ -90,7 +90,9 @@ function messageTurns(
     const expected = at % 2 === 0 ? "user" : "assistant";
     if (role === expected) return contentOf(message);
     throw new TypeError(
-      `Cannot read field "${messages}": found role "${role}" at place ${at + 1}, expected "${expected}"`,
+      `Cannot read field "${messages}": found role "${role}" at place ${
+        at + 1
+      }, expected "${expected}"`,
     );
   });
   if (all.length % 2 === 1) {

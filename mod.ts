@@ -18,7 +18,7 @@
  * @example A trained model answers
  * ```ts ignore
  * const device = await Device.open();
- * const model = await VisionLanguageModel.fromPretrained(device, "checkpoints/quickstart");
+ * const model = await fromPretrained(device, "checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M"
  * const tokenizer = await tokenizerFor(model.config.lm_tokenizer);
  * const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
  * const processor = new ImageProcessor(vit_img_size, { mean, std });
@@ -89,6 +89,7 @@ export { Device, DeviceError, type DeviceOptions } from "./shaders/runtime/devic
 export { type Config, presets, type TrainConfig, type VLMConfig } from "./model/config.ts";
 export { applySettings, parseVLMConfig } from "./model/config_file.ts";
 export { type ModelOptions, VisionLanguageModel } from "./model/vision_language_model.ts";
+export { fromPretrained, type FromPretrainedOptions } from "./commands/checkpoints.ts";
 export { CheckpointError } from "./model/checkpoint.ts";
 export { type Backbone, loadLanguageBackbone, loadVisionBackbone } from "./model/backbones.ts";
 export { chooseDtype, type DtypeChoice, preferredDtype } from "./model/precision.ts";

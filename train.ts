@@ -5,11 +5,12 @@
  * Source: train() of nanoVLM v0.1, train.py.
  */
 import { openDevice } from "./commands/device.ts";
-import { copyTokenizer, localTokenizer, openTokenizer } from "./commands/checkpoints.ts";
+import { copyTokenizer, openTokenizer, tokenizerFolder } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
+import type { HubOptions } from "./data/hub.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
 import type { Config } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
@@ -24,6 +25,7 @@ import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { Display } from "./runs/display.ts";
+import { downloadDisplay } from "./runs/download_display.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./runs/examples.ts";
 import { Metrics } from "./runs/metrics.ts";
 import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
@@ -128,14 +130,14 @@ export async function train(
 
 /** Opens data, device and model; what can fail for want of a file does so before the GPU is asked for anything. */
 async function prepare(
-  { config: { vlm: asked, train }, checkpoint, out, memory, tuned = false }: TrainingRequest,
+  { config: { vlm: asked, train }, checkpoint, out, memory, hub, tuned = false }: TrainingRequest,
 ): Promise<Run> {
-  using weights = openWeights({ vlm: asked, train }, checkpoint);
+  using weights = await openWeights({ vlm: asked, train }, checkpoint, hub);
   const { vlm, sources: backbones } = weights;
-  const tokenizerName = localTokenizer(vlm.lm_tokenizer);
+  const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, vlm);
-  const test = await openTest(train.test_dataset_path);
-  const data = await openTrainingData({ vlm, train });
+  const test = await openTest(train.test_dataset_path, hub);
+  const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train }, hub);
   try {
     const metrics = Metrics.open(out);
     await copyTokenizer(tokenizerName, out);
@@ -159,9 +161,9 @@ async function prepare(
   }
 }
 
-async function openTest(path: string | null): Promise<Samples | undefined> {
+async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samples | undefined> {
   if (path === null) return undefined;
-  return await Samples.open(await openDataset(path, "validation"), "all");
+  return await Samples.open(await openDataset(path, "validation", { hub }), "all");
 }
 
 /** Frees the GPU's memory and ends the loader. */
@@ -280,7 +282,7 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
   flags: TRAIN_FLAGS,
   run: async (args: Arguments<typeof TRAIN_FLAGS>) => {
     const isJson = args.has("json");
-    const request = await trainingRequest(args);
+    const request = await trainingRequest(args, downloadDisplay());
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
     const report = await train(request, display);

@@ -4,13 +4,14 @@
  *
  * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
  */
+import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
 import { readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
 import { applySettings, parseVLMConfig } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
-import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
+import { checkpointFolder, statOf, tokenizerOf } from "./checkpoints.ts";
 import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
@@ -45,10 +46,13 @@ export const TRAIN_FLAGS = {
   "tokenizer": {
     value: "DIR",
     help:
-      'folder with tokenizer.json and tokenizer_config.json, or "bytes"; a model with random weights ' +
+      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
       "takes its vocabulary size from it",
   },
-  "checkpoint": { value: "DIR", help: "model to go on from, instead of random weights" },
+  "checkpoint": {
+    value: "DIR",
+    help: "model to go on from: a folder, or owner/name[@revision] on the Hub",
+  },
   "out": {
     value: "DIR",
     help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
@@ -98,6 +102,8 @@ export interface TrainingRequest {
   readonly out: string;
   /** How to do with the memory that there is. */
   readonly memory: MemoryRequest;
+  /** How to reach the Hub, and who is told what comes from there. */
+  readonly hub?: HubOptions;
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -128,6 +134,7 @@ const KEYS = {
  */
 export async function trainingRequest(
   args: Arguments<typeof TRAIN_FLAGS>,
+  hub: HubOptions = {},
 ): Promise<TrainingRequest> {
   if (args.has("epochs") && args.has("max-steps")) {
     throw new UsageError("Cannot use both --epochs and --max-steps, expected one of them");
@@ -138,7 +145,8 @@ export async function trainingRequest(
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
   const path = changed.vlm.vlm_checkpoint_path;
-  const checkpoint = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const from = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
   const out = args.text("out") ?? (isOwnPath ? path : `checkpoints/${preset}`);
   const base = checkpoint === undefined ? presets[preset] : {
@@ -147,7 +155,8 @@ export async function trainingRequest(
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
-  return { config, checkpoint, out, memory: memoryRequest(args), tuned: !args.has("no-tune") };
+  const memory = memoryRequest(args);
+  return { config, checkpoint, out, memory, hub, tuned: !args.has("no-tune") };
 }
 
 /** `config` changed by settings, which the user wrote. */
@@ -163,7 +172,7 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${requireCheckpoint(dir)}/config.json`;
+  const path = `${dir}/config.json`;
   const config = parseVLMConfig(readJson(path), path);
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
@@ -196,7 +205,7 @@ async function vocabularySettings(
 ): Promise<string[]> {
   const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
   if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
-  const { vocabSize, eosTokenId } = await tokenizerFor(localTokenizer(vlm.lm_tokenizer));
+  const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
 }
 

@@ -5,6 +5,7 @@
  */
 import { parseColumns } from "../data/dataset_options.ts";
 import { type Dataset, type DatasetOptions, openDataset, Samples } from "../data/datasets.ts";
+import type { HubOptions } from "../data/hub.ts";
 import { Loader } from "../data/loader.ts";
 import { permutation, Random } from "../data/random.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
@@ -27,11 +28,15 @@ export interface TrainingData {
  * Differs from nanoVLM: rows are not shuffled before they are divided, and every source is divided by itself, so that
  * each is represented and row groups are read whole.
  *
+ * @param hub where the Hub is, and what to do about progress
  * @throws {Error} where a file is missing
  * @throws {HubError} where the Hub cannot be read
  * @throws {SyntaxError} {TypeError} {RangeError} where it is damaged, of no known schema, or too small
  */
-export async function openTrainingData({ vlm, train }: Config): Promise<TrainingData> {
+export async function openTrainingData(
+  { vlm, train }: Config,
+  hub: HubOptions = {},
+): Promise<TrainingData> {
   const spec = trainingSpec(train);
   const { val_dataset_path: validation } = train;
   const datasetOptions = {
@@ -40,11 +45,12 @@ export async function openTrainingData({ vlm, train }: Config): Promise<Training
     ...(train.dataset_weights.length === 0 ? {} : { weights: train.dataset_weights }),
     ...(validation === null ? { heldOut: train.val_ratio } : {}),
   };
-  const dataset = await openDataset(spec, "train", datasetOptions);
+  const dataset = await openDataset(spec, "train", { ...datasetOptions, hub });
+  const { onProgress: _, ...plainHub } = hub; // what was downloaded above the loader finds
   const loader = await Loader.open({
     dataset: spec,
     split: "train",
-    datasetOptions,
+    datasetOptions: { ...datasetOptions, hub: plainHub },
     questionsPerRow: train.questions_per_row,
     tokenizer: vlm.lm_tokenizer,
     maxLength: vlm.lm_max_length,
@@ -57,8 +63,8 @@ export async function openTrainingData({ vlm, train }: Config): Promise<Training
   });
   try {
     const held = validation === null
-      ? await openDataset(spec, "validation", datasetOptions)
-      : await openDataset(validation, "validation", sourceOptions(train));
+      ? await openDataset(spec, "validation", { ...datasetOptions, hub })
+      : await openDataset(validation, "validation", { ...sourceOptions(train), hub });
     const heldOut = await Samples.open(held, train.questions_per_row);
     const indices = Array.from({ length: heldOut.length }, (_, i) => i);
     return { loader, dataset, heldOut, indices };
@@ -93,18 +99,4 @@ function trainingSpec(
   { train_dataset_path: path, train_dataset_name: names }: TrainConfig,
 ): string {
   return names.length === 0 ? path : `${path}:${names.join(",")}`;
-}
-
-/** @throws {Error} where nothing of that name is on this machine */
-export function requireLocal(path: string, remedy: string): void {
-  try {
-    Deno.statSync(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new Error(
-      `Cannot find "${path}": no such file or folder, expected one on this machine, since names on the Hugging Face Hub ` +
-        `are not supported yet; give ${remedy}`,
-      { cause },
-    );
-  }
 }

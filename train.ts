@@ -122,7 +122,7 @@ export async function train(
         log.resume(data.loader);
       }
     }
-    if (log.cutNote) display.print(log.cutNote);
+    for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     best.restore(model);
     return await finish(run, { seconds: log.seconds, peakBytes: peakBytes ?? 0 });
   } finally {

@@ -65,6 +65,12 @@ export const TRAIN_FLAGS = {
     help: "highest learning rate of the vision encoder and the language model",
   },
   "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
+  "workers": {
+    value: "N",
+    number: wholeNumber(0),
+    help:
+      "threads that decode pictures and build batches (default: one less than cores, at most 4)",
+  },
   "seed": {
     value: "N",
     number: wholeNumber(0, 0xffffffff),
@@ -107,6 +113,7 @@ const KEYS = {
   "lr-mp": "lr_mp",
   "lr-backbones": "lr_backbones",
   "eval-every": "eval_interval",
+  "workers": "data_workers",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;

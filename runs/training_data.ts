@@ -50,6 +50,8 @@ export async function openTrainingData({ vlm, train }: Config): Promise<Training
     std: vlm.vit_pixel_std,
     batchSize: train.batch_size,
     seed: train.seed,
+    bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
+    ...(train.data_workers === null ? {} : { workers: train.data_workers }),
   });
   const heldOut = await Samples.open(
     validation === undefined ? dataset : await openDataset(validation, "validation"),

@@ -87,7 +87,7 @@ export async function train(
       if (isDue) log.resume(data.loader);
     }
     stop.close(); // all is saved
-    if (log.cutNote) display.print(log.cutNote);
+    for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
     return await finish(run);
   } catch (error) {

@@ -82,6 +82,12 @@ export const TRAIN_FLAGS = {
     number: wholeNumber(1),
     help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
   },
+  "workers": {
+    value: "N",
+    number: wholeNumber(0),
+    help:
+      "threads that decode pictures and build batches (default: one less than cores, at most 4)",
+  },
   "seed": {
     value: "N",
     number: wholeNumber(0, 0xffffffff),
@@ -137,6 +143,7 @@ const KEYS = {
   "eval-every": "eval_interval",
   "eval-limit": "eval_limit",
   "checkpoint-every": "checkpoint_every",
+  "workers": "data_workers",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;

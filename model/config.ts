@@ -62,6 +62,10 @@ export interface TrainConfig {
   readonly formatting_min_rating: number;
   /** Ours: whether a row with several questions gives the first one, as in nanoVLM, or all. */
   readonly questions_per_row: "first" | "all";
+  /** Ours: threads that decode pictures and build batches; null is as many as the processor has to spare. */
+  readonly data_workers: number | null;
+  /** Ours: data larger than this many megabytes (2^20 bytes) is shuffled that much at a time, to be read once an epoch. */
+  readonly shuffle_buffer_megabytes: number;
   /** Ours: nanoVLM's deviation of 0.02 everywhere, or 1 / sqrt(inputs), which small models need. */
   readonly initialization: "nanovlm" | "fan_in";
   /** Ours: where all random numbers start. */
@@ -115,6 +119,8 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   visual_dependency_min_rating: integer(1, 0),
   formatting_min_rating: integer(1, 0),
   questions_per_row: choice("first", ["first", "all"]),
+  data_workers: nullable(integer(0, 0)),
+  shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),

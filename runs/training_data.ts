@@ -63,6 +63,8 @@ export async function openTrainingData(
     std: vlm.vit_pixel_std,
     batchSize: train.batch_size,
     seed: train.seed,
+    bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
+    ...(train.data_workers === null ? {} : { workers: train.data_workers }),
   });
   try {
     const held = validation === null

@@ -3,9 +3,9 @@
  *
  * A guided tour, in the order in which data flows:
  *
- * 1. **Data.** `openDataset()` opens pictures with questions, `Samples` numbers the questions, an `ImageProcessor` and a
- *    `Tokenizer` turn both into numbers, `VQACollator` makes batches for training and `MMStarCollator` for answering, and
- *    `Loader` streams shuffled batches from a worker.
+ * 1. **Data.** `openRepository()` fetches from the Hugging Face Hub. `openDataset()` opens pictures with questions, `Samples`
+ *    numbers the questions, an `ImageProcessor` and a `Tokenizer` turn both into numbers, `VQACollator` makes batches for
+ *    training and `MMStarCollator` for answering, and `Loader` streams shuffled batches from a worker.
  * 2. **Model.** `Device` opens the GPU. `VisionLanguageModel` is a vision encoder (SigLIP), a projector (pixel shuffle and
  *    one linear layer) and a language model (Llama), under nanoVLM's names; it reads and writes nanoVLM's checkpoints.
  *    Its shape is a `VLMConfig`; `presets` has three.
@@ -73,6 +73,9 @@ export {
   type Turn,
 } from "./data/datasets.ts";
 export type { DatasetOptions, Split } from "./data/datasets.ts";
+export { HubError, type HubOptions, openRepository, parseRepositoryName } from "./data/hub.ts";
+export type { DownloadProgress, RangeReader, Repository } from "./data/hub.ts";
+export type { RepositoryFile, RepositoryName } from "./data/hub.ts";
 export { decodeImage, type RgbImage } from "./data/image.ts";
 export { ImageProcessor, mmstarPrompt, type Normalization, vqaPrompt } from "./data/processor.ts";
 export { byteTokenizer, loadTokenizer, StreamingDecoder, tokenizerFor } from "./data/tokenizer.ts";

@@ -5,9 +5,9 @@
  * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
  */
 import { tokenizerFor } from "../data/tokenizer.ts";
-import { readJson } from "../model/checkpoint.ts";
+import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
-import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { applySettings } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
@@ -155,8 +155,8 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${requireCheckpoint(dir)}/config.json`;
-  const config = parseVLMConfig(readJson(path), path);
+  using checkpoint = openCheckpoint(requireCheckpoint(dir));
+  const { config } = checkpoint;
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }

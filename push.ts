@@ -208,11 +208,15 @@ function progressLine(progress: UploadProgress): string {
   }/s${left}`;
 }
 
+function sizeText(bytes: number): string {
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : megabytes(bytes);
+}
+
 function reportText({ url, commit, files }: PushReport, name: string): string {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return [
-    ...files.map(({ path, bytes }) => `  ${path}  ${megabytes(bytes)}`),
-    `Pushed ${files.length} files, ${megabytes(bytes)}, as commit ${commit.slice(0, 7)}: ${url}`,
+    ...files.map(({ path, bytes }) => `  ${path}  ${sizeText(bytes)}`),
+    `Pushed ${files.length} files, ${sizeText(bytes)}, as commit ${commit.slice(0, 7)}: ${url}`,
     `Try it:\n  deno run -A generate.ts --checkpoint ${name} image.png "question"`,
   ].join("\n");
 }

@@ -205,6 +205,7 @@ const RECIPE = {
 
 function recipeSection({ run, config }: CardFacts): string {
   const { train, steps, description } = run;
+  const { device, dtype = train["dtype"] } = description;
   if (steps === 0 && Object.keys(train).length === 0) return "";
   const given = Object.entries(RECIPE)
     .filter(([key]) => key !== "epochs" || typeof train["max_training_steps"] !== "number")
@@ -216,12 +217,10 @@ function recipeSection({ run, config }: CardFacts): string {
     ["optimizer", "AdamW (0.9, 0.999), weight decay 0.01"],
     ["schedule", "3 % warm-up, cosine to a tenth"],
     ["text tokens a question, at most", String(config.lm_max_length)],
-    ...["dtype", "device"].flatMap((key) => {
-      const value = description[key] ?? (key === "dtype" ? train[key] : undefined);
-      return typeof value === "string" ? [[key === "dtype" ? "precision" : key, value]] : [];
-    }),
+    ...(typeof dtype === "string" && dtype !== "auto" ? [["precision", dtype]] : []),
+    ...(typeof device === "string" ? [["device", device]] : []),
   ];
-  return `## Training\n\n${table([["", ""], ...rows])}`;
+  return `## Training\n\n${table([["setting", "value"], ...rows])}`;
 }
 
 function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {

@@ -126,12 +126,12 @@ function millions(count: number): string {
   return count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e3).toFixed(0)}k`;
 }
 
-/** A Markdown table; columns after the second are numbers. */
-function table(rows: readonly (readonly string[])[]): string {
+/** A Markdown table whose columns from number `numbers` on are numbers. */
+function table(rows: readonly (readonly string[])[], numbers: number): string {
   const [head = [], ...body] = rows.map((cells) =>
     cells.map((cell) => cell.replaceAll("|", "\\|"))
   );
-  const rule = head.map((_, i) => i === 0 ? "---" : "---:");
+  const rule = head.map((_, i) => i < numbers ? "---" : "---:");
   return [head, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
@@ -160,19 +160,15 @@ function modelSection(facts: CardFacts): string {
       `values; ${c.lm_vocab_size.toLocaleString("en")} tokens`,
     ],
   ] as const;
-  const counts = parts.map(([label, prefix, what]) => [
-    label,
-    parametersOf(c, prefix).toLocaleString("en"),
-    what,
-  ]);
-  const total = parametersOf(c, "").toLocaleString("en");
+  const counted = (prefix: string) => parametersOf(c, prefix).toLocaleString("en");
+  const rows = [
+    ["part", "", "parameters"],
+    ...parts.map(([label, prefix, what]) => [label, what, counted(prefix)]),
+    ["all", "float32", counted("")],
+  ];
   const backbones = pretrained(facts);
-  const rows = [...counts, ["all", total, "float32"]].map(([label = "", count = "", what = ""]) => [
-    `${label}: ${what}`,
-    count,
-  ]);
   const start = backbones.length === 0 ? "" : `\n\nTraining began from ${backbones.join(" and ")}.`;
-  return `## Model\n\n${table([["part", "parameters"], ...rows])}${start}`;
+  return `## Model\n\n${table(rows, 2)}${start}`;
 }
 
 function dataSection(facts: CardFacts): string {
@@ -220,7 +216,7 @@ function recipeSection({ run, config }: CardFacts): string {
     ...(typeof dtype === "string" && dtype !== "auto" ? [["precision", dtype]] : []),
     ...(typeof device === "string" ? [["device", device]] : []),
   ];
-  return `## Training\n\n${table([["setting", "value"], ...rows])}`;
+  return `## Training\n\n${table([["setting", "value"], ...rows], 2)}`;
 }
 
 function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {
@@ -239,7 +235,7 @@ function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {
     ["questions", "accuracy", "correct", "of"],
     ...kinds.map(([name, score]) => row(name, score)),
     row("all", best),
-  ]);
+  ], 1);
   const which = isFinal ? "all held-out questions" : "a sample of the held-out questions";
   const loss = Number.isNaN(best.loss) ? "" : ` The loss on them is ${best.loss.toFixed(4)}.`;
   const text =

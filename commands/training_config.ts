@@ -6,9 +6,9 @@
  */
 import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
-import { readJson } from "../model/checkpoint.ts";
+import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
-import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { applySettings } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
@@ -221,8 +221,8 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${dir}/config.json`;
-  const config = parseVLMConfig(readJson(path), path);
+  using checkpoint = openCheckpoint(dir);
+  const { config } = checkpoint;
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }

@@ -41,8 +41,8 @@ function skipSubBlocks(bytes: Uint8Array, at: number): number {
  * A copy whose first frame declares no transparent colour: Pillow's `convert("RGB")` shows that
  * colour as the palette has it.
  *
- * @throws {SyntaxError} when the first frame is not within the canvas or far too large for the file:
- * the decoder would make room for it all the same
+ * @throws {SyntaxError} when the first frame is not within the canvas or far too large for the
+ * file: the decoder would make room for it all the same
  */
 function withoutTransparency(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();

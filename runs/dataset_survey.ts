@@ -138,6 +138,10 @@ class Scan {
   readonly #samples: number[] = [];
   #goodRows = 0;
   #ratedOut = 0;
+  /** What a file's last damage was. */
+  #damage = "";
+  /** Rows before this one have it too. */
+  #damagedEnd = 0;
 
   constructor(dataset: Dataset, options: SurveyOptions) {
     this.#dataset = dataset;
@@ -162,13 +166,24 @@ class Scan {
   }
 
   async #read(index: number): Promise<Row | undefined> {
+    if (index < this.#damagedEnd) return void this.#drop("bad record", index, this.#damage);
     try {
       return await this.#dataset.row(index);
     } catch (error) {
       if (error instanceof HubError) throw error;
       const message = error instanceof Error ? error.message : String(error);
+      if (error instanceof SyntaxError) this.#noteDamage(index, message);
       this.#drop(/picture/.test(message) ? "no picture" : "bad record", index, message);
     }
+  }
+
+  /** Twice the same damage is that of a whole row group, which is not read again for every row. */
+  #noteDamage(index: number, message: string): void {
+    const group = this.#dataset.groups?.find(({ start, rows }) =>
+      index >= start && index < start + rows
+    );
+    if (group && message === this.#damage) this.#damagedEnd = group.start + group.rows;
+    this.#damage = message;
   }
 
   /** Whether the row's picture can be read. */

@@ -151,6 +151,21 @@ Deno.test("surveyDataset() does not count rows as bad that the Hub cannot give",
   await assertRejects(() => surveyDataset(datasetOf([1], fails), OPTIONS), HubError, "no network");
 });
 
+Deno.test("surveyDataset() does not read a damaged row group again for every row", async () => {
+  const good = datasetOf(Array(12).fill(1));
+  const asked: number[] = [];
+  const row = (index: number) => {
+    asked.push(index);
+    if (index >= 4 && index < 8) throw new SyntaxError("a broken page");
+    return good.row(index);
+  };
+  const groups = [0, 4, 8].map((start) => ({ start, rows: 4, bytes: 1 }));
+  const survey = await surveyDataset({ ...good, row, groups }, OPTIONS);
+  assertEquals(asked, [0, 1, 2, 3, 4, 5, 8, 9, 10, 11]);
+  assertEquals(survey.dropped.map(({ reason, rows }) => [reason, rows]), [["bad record", 4]]);
+  assertEquals(survey.questions, 8);
+});
+
 Deno.test("surveyText() fits 80 columns, says what to do, and steers no terminal", async () => {
   const survey = await surveyDataset(await mixed(), OPTIONS);
   const text = surveyText(survey);

@@ -25,9 +25,9 @@ import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { Display } from "./runs/display.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./runs/examples.ts";
-import { Metrics } from "./runs/metrics.ts";
 import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
 import { percent, type Score, scoreTable } from "./runs/report.ts";
+import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import {
   openTrainingData,
@@ -40,7 +40,7 @@ import { Device } from "./shaders/runtime/device.ts";
 
 /** What came of a run. Scores and loss are the saved model's, on all held-out questions. */
 export interface TrainingReport extends Score {
-  /** The folder with the model and metrics.jsonl. */
+  /** The folder with the model, metrics.jsonl and report.html. */
   readonly out: string;
   /** Steps taken. */
   readonly steps: number;
@@ -75,7 +75,7 @@ interface Run {
   readonly device: Device;
   readonly data: TrainingData;
   readonly test: Samples | undefined;
-  readonly metrics: Metrics;
+  readonly runLog: RunLog;
   readonly model: VisionLanguageModel;
   readonly plan: TrainingPlan;
   readonly trainer: Trainer;
@@ -95,10 +95,10 @@ export async function train(
   display: Display = new Display(Deno.stdout),
 ): Promise<TrainingReport> {
   const run = await prepare(request);
-  const { steps, data, metrics, model, trainer, subject, best } = run;
+  const { steps, data, runLog, model, trainer, subject, best } = run;
   const { vlm, train } = run.config;
   display.print(describe(run));
-  const log = new StepLog(display, metrics, steps);
+  const log = new StepLog(display, runLog, steps);
   let peakBytes: number | undefined;
   try {
     for (let step = 1; step <= steps; step++) {
@@ -117,7 +117,7 @@ export async function train(
         const batchSize = train.mmstar_batch_size;
         const result = await evaluate(subject, data.heldOut, { batchSize, indices });
         const isSaved = await best.consider(model, step, result);
-        metrics.write(evaluationMetric(step, result));
+        await runLog.evaluation(step, result, { samples: data.heldOut });
         display.print(evaluationLine(step, result) + (isSaved ? ", saved" : ""));
         log.resume(data.loader);
       }
@@ -142,7 +142,7 @@ async function prepare(
   const test = await openTest(train.test_dataset_path);
   const data = await openTrainingData({ vlm, train });
   try {
-    const metrics = Metrics.open(out);
+    const runLog = RunLog.open(out);
     await copyTokenizer(tokenizerName, out);
     const device = await openDevice(tuned);
     const dtype = await chooseDtype(device, train.dtype);
@@ -154,9 +154,10 @@ async function prepare(
     const trainer = new Trainer(model, new AdamW(model.store), plan);
     const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
     const best = new BestModel(out);
+    runLog.begin({ config: { vlm, train }, steps, plan, device });
     return {
       config: { vlm, train },
-      ...{ steps, device, data, test, metrics, model, plan, trainer, subject, best },
+      ...{ steps, device, data, test, runLog, model, plan, trainer, subject, best },
     };
   } catch (error) {
     data.loader.close();
@@ -171,9 +172,9 @@ async function openTest(path: string | null): Promise<Samples | undefined> {
 }
 
 /** Frees the GPU's memory and ends the loader. */
-async function release({ data, metrics, subject, trainer, model, device }: Run): Promise<void> {
+async function release({ data, runLog, subject, trainer, model, device }: Run): Promise<void> {
   data.loader.close();
-  metrics.close();
+  runLog.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();
@@ -206,10 +207,6 @@ function describe({ config: { vlm, train }, steps, device, data, model, plan }: 
   ].join("\n");
 }
 
-function evaluationMetric(step: number, { accuracy, correct, total, loss }: Evaluation) {
-  return { step, accuracy, correct, total, validation_loss: loss };
-}
-
 function evaluationLine(step: number, { accuracy, correct, total, loss }: Evaluation): string {
   return `Step ${step}: accuracy ${percent(accuracy)} (${correct} of ${total}), validation loss ${
     loss.toFixed(4)
@@ -218,7 +215,7 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, plan, best, subject }: Run,
+  { config: { train }, steps, data, test, runLog, plan, best, subject }: Run,
   { seconds, peakBytes }: { seconds: number; peakBytes: number },
 ): Promise<TrainingReport> {
   const { dataset, rows, heldOut, indices } = data;
@@ -226,7 +223,7 @@ async function finish(
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
   const { answers, by_category, accuracy, correct, total, loss } = result;
-  metrics.write({ ...evaluationMetric(best.step, result), final: true });
+  await runLog.evaluation(best.step, result, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
   const question = examples[0]?.question ?? "";
@@ -268,7 +265,7 @@ function reportText(report: TrainingReport): string {
     ...(test === null ? [] : [`Multiple-choice test: ${percent(test)}`]),
     `\nFive held-out pictures:`,
     ...lines,
-    `\nSaved in ${report.out}. Try it:\n  ${report.command}`,
+    `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
   ].join("\n");
 }
 

@@ -110,8 +110,8 @@ function choiceText(choice: Choice, device: string): string {
   ].join("\n");
 }
 
-function choiceJson(choice: Choice, device: string): Record<string, unknown> {
-  const { plan, fits, limit } = choice;
+/** The plan as it is written to JSON. */
+export function planJson(plan: TrainingPlan): Record<string, unknown> {
   return {
     parameters: plan.parameters,
     parameters_bytes: plan.parametersBytes,
@@ -128,6 +128,13 @@ function choiceJson(choice: Choice, device: string): Record<string, unknown> {
     accumulation_steps: accumulationSteps(plan),
     recompute: plan.recompute,
     tokens_per_row: plan.length,
+  };
+}
+
+function choiceJson(choice: Choice, device: string): Record<string, unknown> {
+  const { plan, fits, limit } = choice;
+  return {
+    ...planJson(plan),
     device,
     memory_limit_bytes: limit?.bytes ?? null,
     fits,

@@ -26,7 +26,7 @@ import { BestModel } from "./runs/best_model.ts";
 import { Display } from "./runs/display.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./runs/examples.ts";
 import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
-import { percent, type Score, scoreTable } from "./runs/report.ts";
+import { folded, percent, type Score, scoreTable } from "./runs/report.ts";
 import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import {
@@ -97,7 +97,7 @@ export async function train(
   const run = await prepare(request);
   const { steps, data, runLog, model, trainer, subject, best } = run;
   const { vlm, train } = run.config;
-  display.print(describe(run));
+  display.print(folded(describe(run), display.columns));
   const log = new StepLog(display, runLog, steps);
   let peakBytes: number | undefined;
   try {

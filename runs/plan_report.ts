@@ -45,15 +45,18 @@ function parts(plan: TrainingPlan): readonly (readonly [string, number])[] {
   ];
 }
 
-function stepText(plan: TrainingPlan): string {
-  const passes = accumulationSteps(plan);
-  const { flopsPerStep: flops } = plan;
-  const arithmetic = flops < 1e12
+/** Floating-point operations. */
+export function arithmetic(flops: number): string {
+  return flops < 1e12
     ? `${(flops / 1e9).toPrecision(4)} GFLOP`
     : `${(flops / 1e12).toPrecision(4)} TFLOP`;
+}
+
+function stepText(plan: TrainingPlan): string {
+  const passes = accumulationSteps(plan);
   return `batch size ${plan.batchSize}` +
     (passes > 1 ? ` in ${passes} parts of up to ${plan.microBatchSize}` : "") +
-    `, ${plan.length} tokens a row, ${arithmetic}, ` +
+    `, ${plan.length} tokens a row, ${arithmetic(plan.flopsPerStep)}, ` +
     `${
       plan.dispatchesPerStep.toLocaleString("en")
     } launches, ${plan.dtype}, recompute ${plan.recompute}`;

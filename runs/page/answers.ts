@@ -1,5 +1,5 @@
 /**
- * Held-out pictures on the page: question, true answer, and how the model's answer changed over the evaluations.
+ * Held-out pictures on the page: question, true answer, and how the model's answer changed over the evaluations, the newest first.
  *
  * Between run_history.ts and page.ts. Ours.
  */
@@ -21,9 +21,13 @@ export function heldOut(run: RunHistory, title: Content): Content {
   const { evaluations, final } = run;
   const shown = evaluations.at(-1)?.examples ?? final?.examples ?? [];
   if (shown.length === 0) return "";
+  const saved = final ? '; "saved" is the model that was kept' : "";
   return html`
     <section>
       <h2>${title}</h2>
+      <p class="hint">
+        What the model answered, by the step of the evaluation, the newest first${saved}.
+      </p>
       <div class="answers">${shown.map((example) => card(run, example))}</div>
     </section>
   `;
@@ -34,7 +38,7 @@ function card(run: RunHistory, { index, question, expected }: JudgedExample): Ht
     ${picture(picturePath(run.folder, index))}
     <div><p class="question">${cut(question)}</p>
     <p class="true"><span>True answer</span> ${cut(expected)}</p>
-    <ol>${spells(run, index).map(spellRow)}</ol></div></article>\n`;
+    <ol>${spells(run, index).reverse().map(spellRow)}</ol></div></article>\n`;
 }
 
 function spellRow({ first, last, example }: Spell): Html {
@@ -42,9 +46,9 @@ function spellRow({ first, last, example }: Spell): Html {
   const mark = example.correct
     ? html`<b class="right" title="right">✓</b>`
     : html`<b class="wrong" title="wrong">✗</b>`;
-  return html`<li><span class="when">${steps}</span> ${mark} ${
+  return html`<li><span class="when">${steps}</span>${mark}<span>${
     example.given.trim() === "" ? html`<i>nothing</i>` : cut(example.given)
-  }</li>`;
+  }</span></li>`;
 }
 
 /** A question's answers, with equal ones put together. */

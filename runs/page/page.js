@@ -34,6 +34,9 @@
     ];
   }
 
+  /** From 0 on, so that a speed that hardly changes looks like that. */
+  const FROM_ZERO = { min: { pad: 0, hard: 0, soft: 0, mode: 1 }, max: { pad: 0.1 } };
+
   const kinds = Object.keys(runs[0].kinds);
   const CHARTS = [
     ...lossCharts(),
@@ -66,18 +69,22 @@
     },
     {
       title: "Loss scale",
+      range: FROM_ZERO,
       curves: [{ label: "scale", from: "steps", key: "loss_scale" }],
     },
     {
       title: "Questions per second",
+      range: FROM_ZERO,
       curves: [{ label: "questions/s", from: "steps", key: "samples_per_second", isSmooth: true }],
     },
     {
       title: "Tokens per second",
+      range: FROM_ZERO,
       curves: [{ label: "tokens/s", from: "steps", key: "tokens_per_second", isSmooth: true }],
     },
     {
       title: "Time spent waiting for data",
+      range: FROM_ZERO,
       format: percent,
       curves: [{ label: "waiting", from: "steps", key: "data_wait", isSmooth: true }],
     },
@@ -188,7 +195,7 @@
         ...lines.map(({ label, colour, isRaw, isDashed, hasPoints }) => ({
           label,
           stroke: isRaw ? `${colour}40` : colour,
-          width: isRaw ? 1 : 2,
+          width: isRaw ? 1 : 1.75,
           class: isRaw ? "raw" : "own",
           ...(isDashed ? { dash: [6, 4] } : {}),
           points: { show: hasPoints, size: 6, fill: colour },

@@ -6,7 +6,6 @@
  */
 import UPLOT_CSS from "uplot/dist/uPlot.min.css" with { type: "text" };
 import UPLOT_JS from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
-import { megabytes } from "../plan_report.ts";
 import { clock, percent, short } from "../report.ts";
 import { numberOf, type RunHistory } from "../run_history.ts";
 import { heldOut } from "./answers.ts";
@@ -124,8 +123,8 @@ function tiles(run: RunHistory): Html {
     ),
     tile(
       "GPU memory",
-      tables.known(all, megabytes),
-      `at most; ${tables.known(planned, megabytes)} planned for training`,
+      tables.known(all, tables.bytesText),
+      `at most; ${tables.known(planned, tables.bytesText)} planned for training`,
     ),
   ]}</dl>`;
 }

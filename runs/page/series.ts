@@ -6,7 +6,7 @@
 import { type Fields, numberOf, type RunHistory } from "../run_history.ts";
 
 /** Points of a curve, at most; a run with more steps is drawn by means of a few neighbours. */
-const MOST_POINTS = 2000;
+const MOST_POINTS = 1000;
 /** Digits that a screen can show. */
 const DIGITS = 5;
 

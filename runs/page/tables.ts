@@ -3,7 +3,7 @@
  *
  * Between run_history.ts and page.ts. Ours.
  */
-import { megabytes } from "../plan_report.ts";
+import { arithmetic, megabytes } from "../plan_report.ts";
 import { clock, percent, type Score, short } from "../report.ts";
 import { type Fields, numberOf, recordOf, type RunHistory } from "../run_history.ts";
 import { type Content, type Html, html } from "./html.ts";
@@ -51,8 +51,17 @@ export function rightOf({ correct, total }: Score): string {
   return `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`;
 }
 
+/** "20.7 MB" or "60.50 GB". */
+export function bytesText(bytes: number): string {
+  return bytes < 1e9 ? megabytes(bytes) : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
 /** A table in a box that scrolls sideways by itself. The first column names the rows. */
-export function table(head: readonly Content[], rows: readonly (readonly Content[])[]): Html {
+export function table(
+  head: readonly Content[],
+  rows: readonly (readonly Content[])[],
+  kind: "text" | "numbers" = "text",
+): Html {
   const cells = (row: readonly Content[]) => {
     const [name = "", ...rest] = row;
     return html`<tr><th scope="row">${name}</th>${
@@ -65,7 +74,7 @@ export function table(head: readonly Content[], rows: readonly (readonly Content
     </thead>
   `;
   return html`
-    <div class="scroll">
+    <div class="scroll ${kind}">
       <table>${heading}<tbody>${rows.map(cells)}</tbody></table>
     </div>
   `;
@@ -102,9 +111,10 @@ export function comparison(runs: readonly RunHistory[]): Html {
         known(stepsTaken(run), String),
         run.seconds > 0 ? clock(run.seconds) : NOTHING,
         known(medianOf(run, "samples_per_second"), short),
-        known(memoryOf(run).all, megabytes),
+        known(memoryOf(run).all, bytesText),
       ];
     }),
+    "numbers",
   );
 }
 
@@ -115,7 +125,7 @@ export function kindTable(runs: readonly RunHistory[]): Content {
   if (kinds.length < 2) return "";
   const head = ["Kind", ...(runs.length > 1 ? runs.map(runName) : ["Accuracy"])];
   const rows = kinds.map((kind) => [kind, ...results.map((scores) => scoreCell(scores[kind]))]);
-  return html`<section><h2>By kind of question</h2>${table(head, rows)}</section>`;
+  return html`<section><h2>By kind of question</h2>${table(head, rows, "numbers")}</section>`;
 }
 
 function scoreCell(score: Score | undefined): Content {
@@ -132,6 +142,7 @@ function settingsOf({ description }: RunHistory): Map<string, string> {
 }
 
 function settingText(value: unknown): string {
+  if (Array.isArray(value)) return value.map(String).join(", ");
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
@@ -141,7 +152,12 @@ export function differences(runs: readonly RunHistory[]): Html {
   const keys = [...new Set(settings.flatMap((its) => [...its.keys()]))];
   const isOwn = (key: string) => new Set(settings.map((its) => its.get(key))).size > 1;
   const rows = keys.filter((key) => isOwn(key) && key !== "vlm_checkpoint_path")
-    .map((key) => [html`<code>${key}</code>`, ...settings.map((its) => its.get(key) ?? NOTHING)]);
+    .map((
+      key,
+    ) => [
+      html`<code>${key}</code>`,
+      ...settings.map((its) => html`<code>${its.get(key) ?? NOTHING}</code>`),
+    ]);
   return rows.length === 0
     ? html`<p>All settings are the same.</p>`
     : table(["Setting", ...runs.map(runName)], rows);
@@ -176,10 +192,7 @@ export function machine({ description }: RunHistory): Html {
     ["Runtime", text("runtime")],
     ["Precision", precision],
     ["Launches a step", known(numberOf(plan, "dispatches_per_step"), String)],
-    [
-      "Arithmetic a step",
-      known(numberOf(plan, "flops_per_step"), (flops) => `${(flops / 1e9).toPrecision(4)} GFLOP`),
-    ],
+    ["Arithmetic a step", known(numberOf(plan, "flops_per_step"), arithmetic)],
   ]);
 }
 
@@ -188,7 +201,7 @@ export function memory(run: RunHistory): Html {
   const plan = recordOf(run.description, "plan");
   const { planned, training, all } = memoryOf(run);
   const parts = ["parameters", "gradients", "moments", "activations", "workspace"];
-  const row = (name: string, bytes: number) => [name, known(bytes, megabytes)];
+  const row = (name: string, bytes: number) => [name, known(bytes, bytesText)];
   return table([], [
     ...parts.map((part) => row(`planned for ${part}`, numberOf(plan, `${part}_bytes`))),
     row("planned in all", planned),

@@ -19,37 +19,38 @@ export class Metrics implements Disposable {
   }
 
   /**
-   * Makes the folder, if needed, and starts the file in it anew, or goes on behind its first bytes.
+   * Makes the folder, if needed, and starts the file in it anew, or behind its first `keptBytes`: a resumed run writes again
+   * what came after its checkpoint.
    *
-   * @param keptBytes what of an earlier file stays; 0 by default
-   * @throws {RangeError} where the file is shorter than that
-   * @throws {Error} where it cannot be written
+   * @throws {Error} where that cannot be written
    */
   static open(folder: string, keptBytes = 0): Metrics {
-    const path = `${folder}/${METRICS_FILE}`;
-    const file = openFile(folder, path);
-    const { size } = file.statSync();
-    if (size < keptBytes) {
-      file.close();
-      throw new RangeError(
-        `Cannot go on with "${path}": it has ${size} bytes, expected the ${keptBytes} of the run to go on with; ` +
-          `start a run anew with another --out DIR`,
+    try {
+      Deno.mkdirSync(folder, { recursive: true });
+      const file = Deno.openSync(`${folder}/${METRICS_FILE}`, { write: true, create: true });
+      file.truncateSync(Math.min(keptBytes, file.statSync().size));
+      file.seekSync(0, Deno.SeekMode.End);
+      return new Metrics(file);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(
+        `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in; ` +
+          `choose another with --out DIR`,
+        { cause },
       );
     }
-    file.truncateSync(keptBytes);
-    file.seekSync(0, Deno.SeekMode.End);
-    return new Metrics(file);
-  }
-
-  /** Length of the file so far: what `open()` can go on from. */
-  get bytes(): number {
-    return this.#file.seekSync(0, Deno.SeekMode.Current);
   }
 
   /** Appends a line. */
   write(metric: Metric): void {
     let bytes = new TextEncoder().encode(`${JSON.stringify(metric)}\n`);
     while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+  }
+
+  /** Puts what was written on the disk, and says how many bytes that is. */
+  async sync(): Promise<number> {
+    await this.#file.sync();
+    return (await this.#file.stat()).size;
   }
 
   /** Ends the file. */
@@ -59,19 +60,5 @@ export class Metrics implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-function openFile(folder: string, path: string): Deno.FsFile {
-  try {
-    Deno.mkdirSync(folder, { recursive: true });
-    return Deno.openSync(path, { write: true, create: true });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in; ` +
-        `choose another with --out DIR`,
-      { cause },
-    );
   }
 }

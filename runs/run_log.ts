@@ -33,12 +33,12 @@ export interface RunDevice {
   readonly peakBytes: number;
 }
 
-/** Where an interrupted run goes on. */
+/** Where an interrupted run goes on, as its checkpoint says. */
 export interface ResumePoint {
   /** Steps that were taken. */
   readonly step: number;
-  /** `RunLog.bytes` after that step: what comes behind is forgotten. */
-  readonly bytes: number;
+  /** What `sync()` gave after that step: what stands behind is forgotten. */
+  readonly metrics_bytes: number;
 }
 
 /** What metrics.jsonl says of a step. */
@@ -99,7 +99,7 @@ export class RunLog implements Disposable {
     readonly folder: string,
     resumePoint: ResumePoint | undefined,
   ) {
-    this.#metrics = Metrics.open(folder, resumePoint?.bytes);
+    this.#metrics = Metrics.open(folder, resumePoint?.metrics_bytes);
     this.#resumedAfter = resumePoint?.step;
     this.#events = EventFile.open(folder, this.#resumedAfter);
     if (!resumePoint) return;
@@ -110,16 +110,15 @@ export class RunLog implements Disposable {
   /**
    * Makes the folder, if needed, and starts its logs anew, or goes on with them.
    *
-   * @throws {RangeError} where the logs end before the point to go on from
    * @throws {Error} where they cannot be written
    */
   static open(folder: string, resumePoint?: ResumePoint): RunLog {
     return new RunLog(folder, resumePoint);
   }
 
-  /** Length of metrics.jsonl, for a `ResumePoint`. */
-  get bytes(): number {
-    return this.#metrics.bytes;
+  /** Puts metrics.jsonl on the disk, and says how many bytes it has, for a `ResumePoint`. */
+  async sync(): Promise<number> {
+    return await this.#metrics.sync();
   }
 
   /** Notes what is about to be trained, and on what. */

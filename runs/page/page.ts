@@ -52,7 +52,7 @@ export function reportPage(runs: readonly RunHistory[]): string {
 
 /** Writes the page. A reader never finds half of it. @throws {Error} where it cannot be written */
 export function savePage(path: string, runs: readonly RunHistory[]): void {
-  const beside = `${path}.part`;
+  const beside = `${path}.partial`;
   Deno.writeTextFileSync(beside, reportPage(runs));
   Deno.renameSync(beside, path);
 }

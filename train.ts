@@ -93,6 +93,7 @@ export async function train(
     stop.close(); // all is saved
     if (log.cutNote) display.print(log.cutNote);
     run.best.restore(model);
+    display.print(`Asking the best model all ${data.indices.length} held-out questions`);
     return await finish(run);
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);

@@ -2,8 +2,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readHistory } from "../../runs/run_history.ts";
 
+const root = Deno.makeTempDirSync();
+addEventListener("unload", () => Deno.removeSync(root, { recursive: true }));
+
 function folderWith(text: string): string {
-  const folder = `${Deno.makeTempDirSync()}/my run`;
+  const folder = `${Deno.makeTempDirSync({ dir: root })}/my run`;
   Deno.mkdirSync(folder);
   Deno.writeTextFileSync(`${folder}/metrics.jsonl`, text);
   return folder;
@@ -54,7 +57,7 @@ Deno.test("readHistory() names a damaged line and a folder without metrics.jsonl
   const damaged = folderWith('{"step":1}\nnonsense\n{"step":2}\n');
   assertThrows(() => readHistory(damaged), SyntaxError, 'Cannot read line 2 of "');
   assertThrows(() => readHistory(folderWith("[1]\n")), SyntaxError, 'found "[1]"');
-  const empty = Deno.makeTempDirSync();
+  const empty = Deno.makeTempDirSync({ dir: root });
   for (const folder of [empty, `${empty}/absent`]) {
     assertThrows(() => readHistory(folder), Error, `Cannot read the run "${folder}": there is no`);
   }

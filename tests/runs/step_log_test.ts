@@ -10,11 +10,14 @@ import { Display } from "../../runs/display.ts";
 import { RunLog } from "../../runs/run_log.ts";
 import { StepLog } from "../../runs/step_log.ts";
 
+const root = Deno.makeTempDirSync();
+addEventListener("unload", () => Deno.removeSync(root, { recursive: true }));
+
 const RATES = { projector: 2e-3, backbones: 1e-4 };
 const DATA = { waitMilliseconds: 0, skipped: [] };
 
 function newLog(steps: number) {
-  const folder = Deno.makeTempDirSync();
+  const folder = Deno.makeTempDirSync({ dir: root });
   const shown: string[] = [];
   const display = new Display({
     isTerminal: () => false,

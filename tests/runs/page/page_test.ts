@@ -6,11 +6,14 @@ import { reportPage } from "../../../runs/page/page.ts";
 import { seriesOf } from "../../../runs/page/series.ts";
 import { picturePath, readHistory, type RunHistory } from "../../../runs/run_history.ts";
 
+const root = Deno.makeTempDirSync();
+addEventListener("unload", () => Deno.removeSync(root, { recursive: true }));
+
 const EVIL = `</script><script>alert("1")</script><img src=x onerror='alert(2)'>&amp;`;
 
 /** A run with a picture, whose texts are all hostile. */
 function writeRun(settings: Record<string, unknown> = {}): string {
-  const folder = Deno.makeTempDirSync();
+  const folder = Deno.makeTempDirSync({ dir: root });
   const examples = (given: string) => [
     { index: 7, question: EVIL, expected: EVIL, given, correct: false },
   ];
@@ -94,7 +97,7 @@ Deno.test("reportPage() of several runs shows the settings that differ", () => {
 });
 
 Deno.test("reportPage() takes runs without steps, pictures or a description", () => {
-  const folder = Deno.makeTempDirSync();
+  const folder = Deno.makeTempDirSync({ dir: root });
   Deno.writeTextFileSync(`${folder}/metrics.jsonl`, "");
   assertStringIncludes(reportPage([readHistory(folder)]), "Not finished");
   const old = writeRun();

@@ -28,11 +28,11 @@ import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
-import { Metrics } from "./runs/metrics.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { percent } from "./runs/report.ts";
+import { folded, percent } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
+import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
@@ -68,7 +68,7 @@ export async function train(
   const { vlm, train } = run.config;
   const every = train.checkpoint_every ?? train.eval_interval;
   try {
-    display.print(describe(run));
+    display.print(folded(describe(run), display.columns));
     for (let step = stepsBefore + 1; step <= steps; step++) {
       const batch = await data.loader.next();
       const rates = ratesAt(step - 1, steps, train);
@@ -90,6 +90,7 @@ export async function train(
     stop.close(); // all is saved
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
+    display.print(`Asking the best model all ${data.indices.length} held-out questions`);
     return await finish(run);
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
@@ -101,12 +102,12 @@ export async function train(
 
 /** Asks held-out questions; whether none of the models before was better. */
 async function evaluateNow(run: EvaluatedRun, step: number, display: Display): Promise<boolean> {
-  const { data, subject, metrics, best, config: { train } } = run;
+  const { data, subject, runLog, best, config: { train } } = run;
   const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
   const batchSize = train.mmstar_batch_size;
   const result = await evaluate(subject, data.heldOut, { batchSize, indices });
   const isBest = best.consider(step, result);
-  metrics.write(evaluationMetric(step, result));
+  await runLog.evaluation(step, result, { samples: data.heldOut });
   display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
   return isBest;
 }
@@ -138,7 +139,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const stepsBefore = resume?.state.step ?? 0;
     const parts = { config, checkpoint, steps, data, plan };
     if (resume && !force) requireSame(resume, { ...parts, device });
-    const metrics = Metrics.open(out, resume?.state.metrics_bytes);
+    const runLog = RunLog.open(out, resume?.state);
+    runLog.begin({ ...parts, device });
     await copyTokenizer(tokenizerName, out);
     const { keep = KEPT_CHECKPOINTS } = request;
     const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
@@ -148,10 +150,10 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);
-    const log = new StepLog(display, metrics, steps);
+    const log = new StepLog(display, runLog, steps);
     const best = new BestModel(out, bestOf(resume?.state));
     const run: EvaluatedRun = {
-      ...{ ...parts, stepsBefore, metrics, log, model, trainer, best, peakBytes: undefined },
+      ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
       ...{ subject, test, checkpoints },
     };
     if (resume) await restoreRun(run, resume);
@@ -168,17 +170,13 @@ async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samp
 }
 
 /** Frees the GPU's memory and ends the loader. */
-async function release({ data, metrics, subject, trainer, model }: EvaluatedRun): Promise<void> {
+async function release({ data, runLog, subject, trainer, model }: EvaluatedRun): Promise<void> {
   data.loader.close();
-  metrics.close();
+  runLog.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();
   model.device.destroy();
-}
-
-function evaluationMetric(step: number, { accuracy, correct, total, loss }: Evaluation) {
-  return { step, accuracy, correct, total, validation_loss: loss };
 }
 
 function evaluationLine(step: number, { accuracy, correct, total, loss }: Evaluation): string {
@@ -189,7 +187,7 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
+  { config: { train }, steps, data, test, runLog, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
   const { seconds } = log;
   const { dataset, heldOut, indices } = data;
@@ -197,7 +195,7 @@ async function finish(
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
   const { answers, by_category, accuracy, correct, total, loss } = result;
-  metrics.write({ ...evaluationMetric(best.step, result), final: true });
+  await runLog.evaluation(best.step, result, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
   const question = examples[0]?.question ?? "";

@@ -58,7 +58,8 @@ export const TRAIN_FLAGS = {
   "checkpoint": { value: "DIR", help: "the same as --init-from" },
   "out": {
     value: "DIR",
-    help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
+    help:
+      "folder for the best model, metrics.jsonl and report.html (default: checkpoints/<preset>)",
   },
   "max-steps": { value: "N", number: wholeNumber(1), help: "steps to train" },
   "epochs": {

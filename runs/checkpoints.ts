@@ -48,7 +48,7 @@ export class Checkpoints {
   async save(run: Run, step: number): Promise<string> {
     const { path } = this.#folder;
     try {
-      const bytes = await run.metrics.sync();
+      const bytes = await run.runLog.sync();
       const saved = await this.#folder.write(step, async (folder) => {
         await run.model.savePretrained(folder);
         await copyTokenizer(path, folder);

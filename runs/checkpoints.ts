@@ -31,7 +31,7 @@ export class Checkpoints {
     this.#folder = new RunFolder(out, options.keep);
     this.#newest = options.newest;
     if (options.newest === 0) this.#folder.clear();
-    else this.#folder.clean();
+    else this.#folder.clean(options.newest);
   }
 
   /** Steps that the newest one has taken; 0 where there is none. */

@@ -20,16 +20,22 @@ export class RunFolder {
   /** Keeps the newest `keep` checkpoints in the folder `path`. */
   constructor(readonly path: string, readonly keep: number) {}
 
-  /** Removes what a process left that was killed while it wrote. */
-  clean(): void {
-    for (const { name } of Deno.readDirSync(this.path)) {
+  /** Removes what a process left that was killed while it wrote or removed, checkpoints before step `step` too. */
+  clean(step: number): void {
+    this.#removePartial();
+    const later = this.#steps().filter((other) => other > step);
+    this.#prune([...later, ...this.#newest(step)]);
+  }
+
+  #removePartial(): void {
+    for (const { name } of [...Deno.readDirSync(this.path)]) {
       if (PARTIAL.test(name)) Deno.removeSync(`${this.path}/${name}`, { recursive: true });
     }
   }
 
   /** Removes all checkpoints: those of a run before, where a new one begins. */
   clear(): void {
-    this.clean();
+    this.#removePartial();
     // First the name, so that it never stands for a checkpoint that is half gone.
     if ([...Deno.readDirSync(this.path)].some(({ name }) => name === LATEST)) {
       Deno.removeSync(`${this.path}/${LATEST}`);
@@ -61,9 +67,14 @@ export class RunFolder {
       await remove(beside).catch(() => {}); // the next start does it
       throw error;
     }
-    const kept = this.#steps().filter((other) => other <= step).sort((a, b) => b - a);
-    this.#prune(kept.slice(0, this.keep));
+    this.#prune(this.#newest(step));
     return `${this.path}/${name}`;
+  }
+
+  /** The steps of the checkpoints to keep, up to `step`. */
+  #newest(step: number): number[] {
+    const steps = this.#steps().filter((other) => other <= step);
+    return steps.sort((a, b) => b - a).slice(0, this.keep);
   }
 
   #steps(): number[] {

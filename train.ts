@@ -77,7 +77,8 @@ export async function train(
       await trainer.step(batch, rates); // does not wait for the GPU
 
       const tokens = batch.realTokens + batch.size * imageTokens(vlm);
-      log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows });
+      const skippedRows = data.loader.skipped.length;
+      log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows, skippedRows });
       const isLast = step === steps;
       const isEvaluated = isLast || train.eval_in_epochs && step % train.eval_interval === 0;
       const isDue = isEvaluated || isLast || step % every === 0;

@@ -21,6 +21,8 @@ export interface Step {
   readonly rates: LearningRates;
   /** Samples that were longer than `lm_max_length`, so that they taught nothing. */
   readonly cut: number;
+  /** Rows left out up to its batch, so that they are named behind it whenever results are read; all when absent. */
+  readonly skippedRows?: number;
 }
 
 /** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
@@ -46,7 +48,6 @@ export class StepLog {
   #taken: Step[] = [];
   #since = performance.now();
   #waited = 0;
-  #skipped = 0;
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
@@ -142,16 +143,20 @@ export class StepLog {
       const scaling = loss_scale === undefined ? {} : { loss_scale, skipped_steps: skipped };
       this.metrics.write({ ...metric, ...scaling, ...speed });
       this.display.update(this.#line({ ...metric, ...speed }));
+      this.#nameSkipped(data.skipped.slice(0, step.skippedRows));
     });
     this.#taken = [];
-    for (const { imageName, reason } of data.skipped.slice(this.#skipped)) {
-      if (this.#skippedRows.has(imageName)) continue; // known from before the run was resumed
+    this.resume(data);
+  }
+
+  /** Names the rows among `skipped` that were not named before. */
+  #nameSkipped(skipped: DataStatus["skipped"]): void {
+    for (const { imageName, reason } of skipped) {
+      if (this.#skippedRows.has(imageName)) continue;
       this.#skippedRows.add(imageName);
       this.metrics.write({ skipped: imageName, reason });
       this.display.print(`Skipped ${imageName}: ${reason}`);
     }
-    this.#skipped = data.skipped.length;
-    this.resume(data);
   }
 
   /** @throws {RangeError} where a step shows that training goes nowhere; a skipped step's norm alone does not. */

@@ -8,15 +8,18 @@ import { openDevice } from "./commands/device.ts";
 import { copyTokenizer, localTokenizer, openTokenizer } from "./commands/checkpoints.ts";
 import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
+import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
-import { imageTokens } from "./model/inputs.ts";
+import { firstNotFinite } from "./model/anomaly.ts";
+import { type HostBatch, imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { ratesAt } from "./model/schedule.ts";
+import { savedRun } from "./model/trainer_state.ts";
 import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
@@ -30,7 +33,7 @@ import { planReport, requirePlan } from "./runs/plan_report.ts";
 import { percent } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
-import { StepLog } from "./runs/step_log.ts";
+import { NotFinite, StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import {
   MOST_WHILE_TRAINING,
@@ -52,7 +55,8 @@ interface EvaluatedRun extends Run {
 }
 
 /**
- * Trains a model and leaves the best one in the output folder, with checkpoints to resume the run from.
+ * Trains a model and leaves the best one in the output folder, with checkpoints to resume the run from. Where the loss is no
+ * number any more, the steps since the newest checkpoint are taken again, to tell which tensor went bad first.
  *
  * @param stop is looked at after each step, and closed behind the last one
  * @throws {Interrupted} where `stop` asked for it, after saving
@@ -65,6 +69,22 @@ export async function train(
   display: Display = new Display(Deno.stdout),
   stop: Stop = { signal: undefined, close: () => {} },
 ): Promise<TrainingReport> {
+  try {
+    return await trainOnce(request, display, stop);
+  } catch (error) {
+    if (!(error instanceof NotFinite) || request.checked !== undefined) throw error;
+    display.print(`${error.message}\nLooking for the tensor that went bad first`);
+    const resume = savedRun(request.out);
+    const again = resume && { resume, memory: memoryAsBefore(request.memory, resume) };
+    return await trainOnce({ ...request, ...again, checked: error.step }, display, stop);
+  }
+}
+
+async function trainOnce(
+  request: TrainingRequest,
+  display: Display,
+  stop: Stop,
+): Promise<TrainingReport> {
   const run = await prepare(request, display);
   const { steps, stepsBefore, data, log, model, trainer, checkpoints } = run;
   const { vlm, train } = run.config;
@@ -74,6 +94,7 @@ export async function train(
     for (let step = stepsBefore + 1; step <= steps; step++) {
       const batch = await data.loader.next();
       const rates = ratesAt(step - 1, steps, train);
+      if ([step, "all"].includes(request.checked ?? "")) await requireFinite(model, batch, step);
       await trainer.step(batch, rates); // does not wait for the GPU
 
       const tokens = batch.realTokens + batch.size * imageTokens(vlm);
@@ -100,6 +121,17 @@ export async function train(
     display.clear();
     await release(run);
   }
+}
+
+/** @throws {NotFinite} where a tensor of the step is not, naming the first one */
+async function requireFinite(model: Run["model"], batch: HostBatch, step: number): Promise<void> {
+  const found = await firstNotFinite(model, batch);
+  if (found === undefined) return;
+  throw new NotFinite(
+    `Cannot go on training: at step ${step}, ${found} is the first tensor that is not finite, expected finite numbers; lower ` +
+      `the learning rates with --lr-mp and --lr-backbones`,
+    step,
+  );
 }
 
 /** Asks held-out questions; whether none of the models before was better. */

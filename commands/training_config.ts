@@ -112,6 +112,8 @@ export interface TrainingRequest {
   readonly force?: boolean;
   /** Checkpoints to keep; 2 when absent. */
   readonly keep?: number;
+  /** The step in which to look at all tensors for numbers that are not finite, or all steps; none when absent. */
+  readonly checked?: number | "all";
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -155,6 +157,7 @@ export async function trainingRequest(
     tuned: !args.has("no-tune"),
     force: args.has("force"),
     ...(keep === undefined ? {} : { keep }),
+    ...(args.has("detect-anomaly") ? { checked: "all" as const } : {}),
   };
   const named = args.has("preset") ? `${MODELS_FOLDER}/${preset}` : undefined;
   const resume = runToResume(args, args.text("out") ?? named, MODELS_FOLDER);

@@ -42,6 +42,16 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** Training goes nowhere any more: the loss or the gradients are no numbers. */
+export class NotFinite extends RangeError {
+  override name = "NotFinite";
+
+  /** `step` is the one it was seen at. */
+  constructor(message: string, readonly step: number) {
+    super(message);
+  }
+}
+
 /** Follows the steps of a run. */
 export class StepLog {
   #begin = performance.now();
@@ -123,7 +133,7 @@ export class StepLog {
    *
    * @param results one for each of them
    * @param data where the steps' batches came from
-   * @throws {RangeError} where a loss is no number any more, or f16 cannot hold the gradients
+   * @throws {NotFinite} where a loss is no number any more, or f16 cannot hold the gradients
    */
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
@@ -168,17 +178,19 @@ export class StepLog {
     this.#skippedSteps = skipped;
     this.#skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
     if (lossScale < 1 || this.#skippedInARow >= MOST_SKIPPED_IN_A_ROW) {
-      throw new RangeError(
+      throw new NotFinite(
         `Cannot go on training: gradients overflow f16 at step ${step}, after ${this.#skippedInARow} skipped steps in a ` +
           `row, even with a loss scale of ${lossScale}, expected one of at least 1 and fewer than ` +
           `${MOST_SKIPPED_IN_A_ROW} such steps; use --dtype f32, or lower the learning rates with --lr-mp and ` +
           `--lr-backbones`,
+        step,
       );
     }
     if (Number.isFinite(loss) && (isSkipped || Number.isFinite(gradientNorm))) return;
-    throw new RangeError(
+    throw new NotFinite(
       `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${gradientNorm}, expected ` +
         `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
+      step,
     );
   }
 

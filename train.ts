@@ -14,8 +14,7 @@ import { openDataset, Samples } from "./data/datasets.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
-import { firstNotFinite } from "./model/anomaly.ts";
-import { type HostBatch, imageTokens } from "./model/inputs.ts";
+import { imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { ratesAt } from "./model/schedule.ts";
@@ -29,12 +28,13 @@ import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { Metrics } from "./runs/metrics.ts";
+import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
 import { percent } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
-import { NotFinite, StepLog } from "./runs/step_log.ts";
-import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
+import { StepLog } from "./runs/step_log.ts";
+import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import {
   MOST_WHILE_TRAINING,
   openTrainingData,
@@ -67,7 +67,7 @@ interface EvaluatedRun extends Run {
 export async function train(
   request: TrainingRequest,
   display: Display = new Display(Deno.stdout),
-  stop: Stop = { signal: undefined, close: () => {} },
+  stop: Stop = NEVER,
 ): Promise<TrainingReport> {
   try {
     return await trainOnce(request, display, stop);
@@ -87,27 +87,24 @@ async function trainOnce(
 ): Promise<TrainingReport> {
   const run = await prepare(request, display);
   const { steps, stepsBefore, data, log, model, trainer, checkpoints } = run;
-  const { vlm, train } = run.config;
+  const { train } = run.config;
   const every = train.checkpoint_every ?? train.eval_interval;
+  // A run that was stopped while it evaluated goes on with that.
+  const first = request.resume?.state.is_evaluated === false ? stepsBefore : stepsBefore + 1;
   try {
     display.print(describe(run));
-    for (let step = stepsBefore + 1; step <= steps; step++) {
-      const batch = await data.loader.next();
-      const rates = ratesAt(step - 1, steps, train);
-      if ([step, "all"].includes(request.checked ?? "")) await requireFinite(model, batch, step);
-      await trainer.step(batch, rates); // does not wait for the GPU
+    for (let step = first; step <= steps; step++) {
+      if (step > stepsBefore) await takeStep(run, step, request.checked);
 
-      const tokens = batch.realTokens + batch.size * imageTokens(vlm);
-      const skippedRows = data.loader.skipped.length;
-      log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows, skippedRows });
       const isLast = step === steps;
       const isEvaluated = isLast || train.eval_in_epochs && step % train.eval_interval === 0;
-      const isDue = isEvaluated || isLast || step % every === 0;
+      const isDue = isEvaluated || step % every === 0;
       if (log.isFull || isDue || stop.signal) log.settle(await trainer.results(), data.loader);
-
       if (isDue) run.peakBytes ??= model.device.peakBytes;
-      const isBest = isEvaluated && await evaluateNow(run, step, display);
-      if (isBest || isLast || step % every === 0 || stop.signal) await checkpoints.save(run, step);
+
+      const evaluation = isEvaluated ? await evaluateNow(run, step, { display, stop }) : "none";
+      const isSaved = isLast || step % every === 0 || evaluation === "best" || stop.signal;
+      if (isSaved) await checkpoints.save(run, step, evaluation !== "stopped");
       if (stop.signal) throw interrupted(stop.signal, request.out, step);
       if (isDue) log.resume(data.loader);
     }
@@ -123,27 +120,37 @@ async function trainOnce(
   }
 }
 
-/** @throws {NotFinite} where a tensor of the step is not, naming the first one */
-async function requireFinite(model: Run["model"], batch: HostBatch, step: number): Promise<void> {
-  const found = await firstNotFinite(model, batch);
-  if (found === undefined) return;
-  throw new NotFinite(
-    `Cannot go on training: at step ${step}, ${found} is the first tensor that is not finite, expected finite numbers; lower ` +
-      `the learning rates with --lr-mp and --lr-backbones`,
-    step,
-  );
+/** Takes a step; does not wait for the GPU. */
+async function takeStep(
+  { config: { vlm, train }, steps, data, log, model, trainer }: Run,
+  step: number,
+  checked: TrainingRequest["checked"],
+): Promise<void> {
+  const batch = await data.loader.next();
+  const rates = ratesAt(step - 1, steps, train);
+  if (checked === "all" || checked === step) await requireFinite(model, batch, step);
+  await trainer.step(batch, rates);
+  const tokens = batch.realTokens + batch.size * imageTokens(vlm);
+  const skippedRows = data.loader.skipped.length;
+  log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows, skippedRows });
 }
 
-/** Asks held-out questions; whether none of the models before was better. */
-async function evaluateNow(run: EvaluatedRun, step: number, display: Display): Promise<boolean> {
-  const { data, subject, metrics, best, config: { train } } = run;
+/** Asks held-out questions; whether none of the models before was better, or that was stopped. */
+async function evaluateNow(
+  { data, subject, metrics, best, config: { train } }: EvaluatedRun,
+  step: number,
+  { display, stop }: { display: Display; stop: Stop },
+): Promise<"best" | "other" | "stopped"> {
+  if (stop.signal) return "stopped";
   const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
   const batchSize = train.mmstar_batch_size;
-  const result = await evaluate(subject, data.heldOut, { batchSize, indices });
+  const evaluating = evaluate(subject, data.heldOut, { batchSize, indices });
+  const result = await Promise.race([evaluating, stop.asked]);
+  if (!result) return "stopped";
   const isBest = best.consider(step, result);
   metrics.write(evaluationMetric(step, result));
   display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
-  return isBest;
+  return isBest ? "best" : "other";
 }
 
 function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {

@@ -51,7 +51,7 @@ export class RunFolder {
    * @throws {Error} where it cannot be written; those before stay
    */
   async write(step: number, fill: (folder: string) => Promise<void>): Promise<string> {
-    const name = `step-${String(step).padStart(6, "0")}`;
+    const name = nameOf(step);
     const beside = `${this.path}/.${name}.partial`;
     try {
       await Deno.mkdir(beside);
@@ -69,6 +69,11 @@ export class RunFolder {
     }
     this.#prune(this.#newest(step));
     return `${this.path}/${name}`;
+  }
+
+  /** The folder of the checkpoint after step `step`. */
+  pathOf(step: number): string {
+    return `${this.path}/${nameOf(step)}`;
   }
 
   /** The steps of the checkpoints to keep, up to `step`. */
@@ -92,6 +97,10 @@ export class RunFolder {
       Deno.removeSync(beside, { recursive: true });
     }
   }
+}
+
+function nameOf(step: number): string {
+  return `step-${String(step).padStart(6, "0")}`;
 }
 
 async function remove(path: string): Promise<void> {

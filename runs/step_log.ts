@@ -9,6 +9,7 @@ import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
 import type { Display } from "./display.ts";
 import type { Metrics } from "./metrics.ts";
+import { NotFinite } from "./not_finite.ts";
 import { clock, short } from "./report.ts";
 
 /** One step, as it is taken. */
@@ -41,16 +42,6 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
-
-/** Training goes nowhere any more: the loss or the gradients are no numbers. */
-export class NotFinite extends RangeError {
-  override name = "NotFinite";
-
-  /** `step` is the one it was seen at. */
-  constructor(message: string, readonly step: number) {
-    super(message);
-  }
-}
 
 /** Follows the steps of a run. */
 export class StepLog {

@@ -85,7 +85,18 @@ async function finish(out: string, flags: readonly string[]): Promise<number> {
   throw new Error(`Cannot finish the run in "${out}": ${new TextDecoder().decode(stderr)}`);
 }
 
-/** Kills a run at a random moment, every other time while it writes a checkpoint; undefined where it was over before. */
+/** What a checkpoint's way to the disk consists of, as momentOf() tells it. */
+const MOMENTS = [
+  ...["writing config.json", "writing model.safetensors", "writing training_state.safetensors"],
+  ...[
+    "writing trainer_state.json",
+    "writing, 4 files done",
+    "a checkpoint renamed, latest not yet",
+  ],
+  ...["replacing latest", "removing an old checkpoint", "replacing model.safetensors"],
+];
+
+/** Kills a run at a random moment, every other time at one of those; undefined where it was over before. */
 async function kill(
   out: string,
   flags: readonly string[],
@@ -96,14 +107,11 @@ async function kill(
   const status = process.status;
   let isOver = false;
   status.then(() => isOver = true);
-  const waitsForWriting = random.below(2) === 0;
-  // The first checkpoints or a later one, then up to 12 ms, in which small files are written.
+  const moment = MOMENTS[random.below(2 * MOMENTS.length)];
   const from = random.below(Math.ceil(milliseconds));
   while (!isOver && performance.now() - begin < from) await delay(1);
-  if (waitsForWriting) {
-    while (!isOver && !isWriting(out)) await delay(0);
-    await delay(random.below(13));
-  }
+  while (moment && !isOver && !isSoon(out, moment)) await delay(0);
+  if (moment) await delay(random.below(3));
   const after = Math.round(performance.now() - begin);
   if (!isOver) process.kill("SIGKILL");
   const { signal, code } = await status;
@@ -129,8 +137,12 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function isWriting(out: string): boolean {
-  return namesIn(out).some((name) => name.endsWith(".partial"));
+/** Whether the run is at that moment; looks for up to 5 ms, for some take less than one. */
+function isSoon(out: string, moment: string): boolean {
+  for (const end = performance.now() + 5; performance.now() < end;) {
+    if (momentOf(out) === moment) return true;
+  }
+  return false;
 }
 
 function assertWholeIfThere(out: string): number {
@@ -138,12 +150,20 @@ function assertWholeIfThere(out: string): number {
   return Number(Deno.readTextFileSync(`${out}/latest`).trim().slice("step-".length));
 }
 
-/** What was interrupted, by what is there. */
+function readLatest(out: string): string {
+  try {
+    return Deno.readTextFileSync(`${out}/latest`).trim();
+  } catch {
+    return ""; // it is removed, or replaced just now
+  }
+}
+
+/** What is interrupted, by what is there. */
 function momentOf(out: string): string {
   const names = namesIn(out);
   const partial = names.find((name) => name.endsWith(".partial"));
   const steps = names.filter((name) => name.startsWith("step-")).sort();
-  const latest = names.includes("latest") ? Deno.readTextFileSync(`${out}/latest`).trim() : "";
+  const latest = names.includes("latest") ? readLatest(out) : "";
   if (partial?.startsWith(".step-")) {
     const files = namesIn(`${out}/${partial}`).sort();
     const isOld = steps.some((name) => name > partial.slice(1));

@@ -102,7 +102,15 @@ async function savedRunIn(folder: string): Promise<void> {
   const { vlm, train } = presets.tiny;
   const { path, text } = formatState(`${folder}/step-000004`, {
     version: { nanovlm: "0", deno: "2" },
-    ...{ step: 4, steps: 9, checkpoint: null, best: null, metrics_bytes: 0, peak_bytes: null },
+    ...{
+      step: 4,
+      is_evaluated: true,
+      steps: 9,
+      checkpoint: null,
+      best: null,
+      metrics_bytes: 0,
+      peak_bytes: null,
+    },
     config: { vlm, train: { ...train, train_dataset_path: "shapes", max_training_steps: 9 } },
     loader: { seed: 0, epoch: 0, index: 0 },
     data: { samples: 9, held_out: 1 },

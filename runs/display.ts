@@ -86,7 +86,12 @@ export class Display {
 
   #write(text: string): void {
     let bytes = new TextEncoder().encode(text);
-    while (bytes.length > 0) bytes = bytes.subarray(this.#output.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(this.#output.writeSync(bytes));
+    } catch (error) {
+      // Whoever read along has gone, as `tee` does at Ctrl-C: no reason to lose a run.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
   }
 }
 

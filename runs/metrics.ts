@@ -14,7 +14,7 @@ export const METRICS_FILE = "metrics.jsonl";
 export class Metrics implements Disposable {
   readonly #file: Deno.FsFile;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(readonly folder: string, file: Deno.FsFile) {
     this.#file = file;
   }
 
@@ -30,21 +30,20 @@ export class Metrics implements Disposable {
       const file = Deno.openSync(`${folder}/${METRICS_FILE}`, { write: true, create: true });
       file.truncateSync(Math.min(keptBytes, file.statSync().size));
       file.seekSync(0, Deno.SeekMode.End);
-      return new Metrics(file);
+      return new Metrics(folder, file);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(
-        `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in; ` +
-          `choose another with --out DIR`,
-        { cause },
-      );
+      throw unwritable(folder, cause);
     }
   }
 
-  /** Appends a line. */
+  /** Appends a line. @throws {Error} where that cannot be written, as on a full disk */
   write(metric: Metric): void {
     let bytes = new TextEncoder().encode(`${JSON.stringify(metric)}\n`);
-    while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+    } catch (cause) {
+      throw unwritable(this.folder, cause);
+    }
   }
 
   /** Puts what was written on the disk, and says how many bytes that is. */
@@ -61,4 +60,13 @@ export class Metrics implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function unwritable(folder: string, cause: unknown): Error {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Error(
+    `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in and room there; choose another ` +
+      `with --out DIR, or make room`,
+    { cause },
+  );
 }

@@ -212,6 +212,8 @@ export class RunLog implements Disposable {
   close(): void {
     try {
       if (this.#isPageOld) this.#savePage();
+    } catch {
+      // Whatever ended the run is what to say; the page can be made again.
     } finally {
       this.#metrics.close();
       this.#events.close();

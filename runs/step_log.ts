@@ -8,6 +8,7 @@ import type { LearningRates } from "../model/optimizer.ts";
 import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
 import type { Display } from "./display.ts";
+import { NotFinite } from "./not_finite.ts";
 import { clock, short } from "./report.ts";
 import type { RunLog, StepMetric } from "./run_log.ts";
 
@@ -21,6 +22,8 @@ export interface Step {
   readonly rates: LearningRates;
   /** Samples that were longer than `lm_max_length`, so that they taught nothing. */
   readonly cut: number;
+  /** Rows left out up to its batch, so that they are named behind it whenever results are read; all when absent. */
+  readonly skippedRows?: number;
 }
 
 /** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
@@ -54,7 +57,6 @@ export class StepLog {
   #waited = 0;
   /** Of all steps, and how much of it was waiting for data. */
   #milliseconds = { all: 0, waiting: 0 };
-  #skipped = 0;
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
@@ -139,7 +141,7 @@ export class StepLog {
    *
    * @param results one for each of them
    * @param data where the steps' batches came from
-   * @throws {RangeError} where a loss is no number any more, or f16 cannot hold the gradients
+   * @throws {NotFinite} where a loss is no number any more, or f16 cannot hold the gradients
    */
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
@@ -164,17 +166,21 @@ export class StepLog {
         : { loss_scale, skipped_steps: skipped ?? 0 };
       last = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm, ...scaling, ...speed };
       this.runLog.step(last);
+      this.#nameSkipped(data.skipped.slice(0, step.skippedRows));
     }
     if (last) this.display.update(this.#line(last));
     this.#taken = [];
-    for (const { imageName, reason } of data.skipped.slice(this.#skipped)) {
-      if (this.#skippedRows.has(imageName)) continue; // known from before the run was resumed
+    this.resume(data);
+  }
+
+  /** Names the rows among `skipped` that were not named before. */
+  #nameSkipped(skipped: DataStatus["skipped"]): void {
+    for (const { imageName, reason } of skipped) {
+      if (this.#skippedRows.has(imageName)) continue;
       this.#skippedRows.add(imageName);
       this.runLog.write({ skipped: imageName, reason });
       this.display.print(`Skipped ${imageName}: ${reason}`);
     }
-    this.#skipped = data.skipped.length;
-    this.resume(data);
   }
 
   /** @throws {RangeError} where a step shows that training goes nowhere; a skipped step's norm alone does not. */
@@ -186,17 +192,19 @@ export class StepLog {
     this.#skippedSteps = skipped;
     this.#skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
     if (lossScale < 1 || this.#skippedInARow >= MOST_SKIPPED_IN_A_ROW) {
-      throw new RangeError(
+      throw new NotFinite(
         `Cannot go on training: gradients overflow f16 at step ${step}, after ${this.#skippedInARow} skipped steps in a ` +
           `row, even with a loss scale of ${lossScale}, expected one of at least 1 and fewer than ` +
           `${MOST_SKIPPED_IN_A_ROW} such steps; use --dtype f32, or lower the learning rates with --lr-mp and ` +
           `--lr-backbones`,
+        step,
       );
     }
     if (Number.isFinite(loss) && (isSkipped || Number.isFinite(gradientNorm))) return;
-    throw new RangeError(
+    throw new NotFinite(
       `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${gradientNorm}, expected ` +
         `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
+      step,
     );
   }
 

@@ -197,13 +197,16 @@ Deno.test({
 });
 
 Deno.test({
-  name: "train.ts stops with one line when the loss is no number any more",
+  name: "train.ts stops with one line when the loss is no number any more, and names the tensor",
   ignore,
   fn: async () => {
     const flags = [...smallRun(data, out), "--lr-mp", "1e30", "--lr-backbones", "1e30"];
-    const { code, stderr } = await runScript("train.ts", ...flags);
+    const { code, stdout, stderr } = await runScript("train.ts", ...flags);
     assertEquals(code, 1);
-    assertMatch(stderr, /^Cannot go on training: the loss of step 2 is NaN.*--lr-mp.*\n$/);
+    assertMatch(stdout, /^Cannot go on training: the loss of step 2 is NaN.*--lr-mp/m);
+    const tensor =
+      "vision_encoder\\.blocks\\.0\\.\\S+ \\+ x of row 0 is the first tensor that is not finite";
+    assertMatch(stderr, new RegExp(`^Cannot go on training: at step 2, ${tensor}.*--lr-mp.*\n$`));
   },
 });
 

@@ -149,6 +149,50 @@ Deno.test("a StepLog stops where f16 cannot hold the gradients, or a skipped ste
   }
 });
 
+Deno.test("a StepLog stops when 20 steps in a row were skipped, resumed in between or not", () => {
+  const { log, runLog } = newLog(100);
+  const step = { samples: 1, tokens: 1, rates: RATES, cut: 0 };
+  const take = (log: StepLog, number: number, isSkipped: boolean, skipped: number) => {
+    log.take({ ...step, step: number });
+    const gradientNorm = isSkipped ? Infinity : 1;
+    log.settle([{ loss: 1, gradientNorm, lossScale: 2 ** 40, skipped }], DATA);
+  };
+  for (let n = 1; n <= 19; n++) take(log, n, true, n);
+  take(log, 20, false, 19);
+  for (let n = 1; n <= 12; n++) take(log, 20 + n, true, 19 + n);
+  const resumed = new StepLog(log.display, runLog, 100);
+  resumed.restore(log.state());
+  for (let n = 13; n <= 19; n++) take(resumed, 20 + n, true, 19 + n);
+  assertThrows(
+    () => take(resumed, 40, true, 39),
+    RangeError,
+    "gradients overflow f16 at step 40, after 20 skipped steps in a row",
+  );
+  runLog.close();
+});
+
+Deno.test("a resumed StepLog counts on, and names no row again", async () => {
+  const { log, shown, written, runLog } = newLog(10);
+  const row = (number: number) => ({ imageName: `row ${number}`, reason: "damaged" });
+  log.take({ step: 1, samples: 64, tokens: 1, rates: RATES, cut: 3 });
+  log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped: [row(1)] });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const state = JSON.parse(JSON.stringify(log.state()));
+  const resumed = new StepLog(log.display, runLog, 10);
+  resumed.restore(state);
+  assertStringIncludes(resumed.cutNote, "3 of 64 questions");
+  assertGreaterOrEqual(resumed.seconds, 0.02);
+  // Rows are named behind the step whose batch they were missing from, whenever results are read.
+  const step = { samples: 1, tokens: 1, rates: RATES, cut: 0 };
+  resumed.take({ ...step, step: 2, skippedRows: 1 });
+  resumed.take({ ...step, step: 3, skippedRows: 2 });
+  const results = Array(2).fill({ loss: 1, gradientNorm: 1 });
+  resumed.settle(results, { waitMilliseconds: 0, skipped: [row(1), row(2)] });
+  assertEquals(written().map(({ step, skipped }) => step ?? skipped), [1, "row 1", 2, 3, "row 2"]);
+  assertEquals(shown.filter((line) => line.startsWith("Skipped")).length, 2);
+  runLog.close();
+});
+
 Deno.test("a StepLog names each row that was left out once", () => {
   const { log, shown, runLog } = newLog(10);
   const first = { imageName: "row 1", reason: "damaged" };

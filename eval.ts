@@ -5,7 +5,7 @@
  * Source: test_mmstar() and the validation loop of nanoVLM v0.1, train.py.
  */
 import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
-import { openTokenizer, requireCheckpoint, tokenizerOf } from "./commands/checkpoints.ts";
+import { checkpointFolder, openTokenizer, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import {
   type Arguments,
@@ -24,6 +24,7 @@ import { Generator } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
+import { downloadDisplay } from "./runs/download_display.ts";
 import { percent, type Score, scoreTable, short } from "./runs/report.ts";
 
 /** Free questions, whose answers must be the expected text, or multiple choice. */
@@ -230,7 +231,7 @@ function byCategory(answers: readonly Answer[]): Record<string, Score> {
 }
 
 const FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder" },
+  "checkpoint": { value: "DIR", help: "the model's folder, or owner/name[@revision] on the Hub" },
   "dataset": {
     value: "D",
     help:
@@ -264,11 +265,11 @@ const COMMAND: Command<typeof FLAGS> = {
 };
 
 async function run(args: Arguments<typeof FLAGS>): Promise<void> {
-  const [dir, dataset] = [args.text("checkpoint"), args.text("dataset")];
-  if (dir === undefined || dataset === undefined) {
+  const [checkpoint, dataset] = [args.text("checkpoint"), args.text("dataset")];
+  if (checkpoint === undefined || dataset === undefined) {
     throw new UsageError("Cannot evaluate: expected both --checkpoint DIR and --dataset D");
   }
-  requireCheckpoint(dir);
+  const dir = await checkpointFolder(checkpoint, downloadDisplay());
   const samples = await Samples.open(await openDataset(dataset, "validation"), "all");
   const total = Math.min(samples.length, args.number("limit") ?? Infinity);
   const device = await openDevice(!args.has("no-tune"));

@@ -4,16 +4,19 @@
  *
  * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
  */
+import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
 import { readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
 import { applySettings, parseVLMConfig } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
-import { localTokenizer, requireCheckpoint, statOf, tokenizerOf } from "./checkpoints.ts";
+import type { SavedRun } from "../model/trainer_state.ts";
+import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
 import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
+import { memoryAsBefore, RESUME_FLAGS, runToResume } from "./resume_flags.ts";
 
 type PresetName = keyof typeof presets;
 const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
@@ -39,10 +42,13 @@ export const TRAIN_FLAGS = {
   "tokenizer": {
     value: "DIR",
     help:
-      'folder with tokenizer.json and tokenizer_config.json, or "bytes"; a model with random weights ' +
+      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
       "takes its vocabulary size from it",
   },
-  "checkpoint": { value: "DIR", help: "model to go on from, instead of random weights" },
+  "checkpoint": {
+    value: "DIR",
+    help: "model to go on from: a folder, or owner/name[@revision] on the Hub",
+  },
   "out": {
     value: "DIR",
     help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
@@ -71,6 +77,11 @@ export const TRAIN_FLAGS = {
     help:
       "threads that decode pictures and build batches (default: one less than cores, at most 4)",
   },
+  "eval-limit": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
+  },
   "seed": {
     value: "N",
     number: wholeNumber(0, 0xffffffff),
@@ -84,6 +95,7 @@ export const TRAIN_FLAGS = {
     many: true,
     help: "one such key, such as lm_n_blocks=4; may be given several times",
   },
+  ...RESUME_FLAGS,
   ...MEMORY_FLAGS,
   "json": { help: "print one JSON report at the end; progress goes to stderr" },
 } as const satisfies Flags;
@@ -98,6 +110,14 @@ export interface TrainingRequest {
   readonly out: string;
   /** How to do with the memory that there is. */
   readonly memory: MemoryRequest;
+  /** How to reach the Hub, and who is told what comes from there. */
+  readonly hub?: HubOptions;
+  /** The run to go on with, in folder `out`; absent for a new one. */
+  readonly resume?: SavedRun;
+  /** Whether to go on with a run that will not be the same one, or to begin over an unfinished one. */
+  readonly force?: boolean;
+  /** Checkpoints to keep; 2 when absent. */
+  readonly keep?: number;
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -114,6 +134,8 @@ const KEYS = {
   "lr-backbones": "lr_backbones",
   "eval-every": "eval_interval",
   "workers": "data_workers",
+  "eval-limit": "eval_limit",
+  "checkpoint-every": "checkpoint_every",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
@@ -127,6 +149,7 @@ const KEYS = {
  */
 export async function trainingRequest(
   args: Arguments<typeof TRAIN_FLAGS>,
+  hub: HubOptions = {},
 ): Promise<TrainingRequest> {
   if (args.has("epochs") && args.has("max-steps")) {
     throw new UsageError("Cannot use both --epochs and --max-steps, expected one of them");
@@ -134,19 +157,47 @@ export async function trainingRequest(
   const preset = PRESETS.find((name) => name === args.text("preset")) ?? "quickstart";
   const file = args.text("config");
   const changes = [...fileSettings(file), ...args.texts("set"), ...flagSettings(args)];
+  const keep = args.number("keep");
+  const rest = {
+    hub,
+    memory: memoryRequest(args),
+    tuned: !args.has("no-tune"),
+    force: args.has("force"),
+    ...(keep === undefined ? {} : { keep }),
+  };
+  const named = args.has("preset") ? `${MODELS_FOLDER}/${preset}` : undefined;
+  const resume = runToResume(args, args.text("out") ?? named, MODELS_FOLDER);
+  if (resume) return resumed(resume, args, { changes, file, rest });
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
   const path = changed.vlm.vlm_checkpoint_path;
-  const checkpoint = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const from = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
-  const out = args.text("out") ?? (isOwnPath ? path : `checkpoints/${preset}`);
+  const out = args.text("out") ?? (isOwnPath ? path : `${MODELS_FOLDER}/${preset}`);
   const base = checkpoint === undefined ? presets[preset] : {
     vlm: checkpointConfig(checkpoint),
     train: presets[preset].train,
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
-  return { config, checkpoint, out, memory: memoryRequest(args), tuned: !args.has("no-tune") };
+  return { config, checkpoint, out, ...rest };
+}
+
+/** A run's own configuration, with what the flags change in it. */
+function resumed(
+  resume: SavedRun,
+  args: Arguments<typeof TRAIN_FLAGS>,
+  { changes, file, rest }: {
+    changes: readonly string[];
+    file: string | undefined;
+    rest: Omit<TrainingRequest, "config" | "checkpoint" | "out">;
+  },
+): TrainingRequest {
+  const { out, state } = resume;
+  const config = settle(state.config, [...changes, `vlm_checkpoint_path=${out}`], file);
+  const checkpoint = args.text("checkpoint") ?? state.checkpoint ?? undefined;
+  return { ...rest, config, checkpoint, out, resume, memory: memoryAsBefore(rest.memory, resume) };
 }
 
 /** `config` changed by settings, which the user wrote. */
@@ -162,7 +213,7 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${requireCheckpoint(dir)}/config.json`;
+  const path = `${dir}/config.json`;
   const config = parseVLMConfig(readJson(path), path);
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
@@ -193,7 +244,7 @@ async function vocabularySettings(
 ): Promise<string[]> {
   const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
   if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
-  const { vocabSize, eosTokenId } = await tokenizerFor(localTokenizer(vlm.lm_tokenizer));
+  const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
 }
 

@@ -118,6 +118,10 @@ export interface TrainConfig {
   readonly max_training_steps: number | null;
   /** Ours: steps between two evaluations. */
   readonly eval_interval: number;
+  /** Ours: questions to evaluate on, at most; null is all. */
+  readonly eval_limit: number | null;
+  /** Ours: steps between two checkpoints to resume from; null is one with each evaluation. */
+  readonly checkpoint_every: number | null;
   /** Ours: float32, mixed precision, or what is faster on the device. */
   readonly dtype: "auto" | "f16" | "f32";
 }
@@ -200,6 +204,8 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
   eval_interval: integer(250),
+  eval_limit: nullable(integer(1)),
+  checkpoint_every: nullable(integer(1)),
   dtype: choice("auto", ["auto", "f16", "f32"]),
 };
 

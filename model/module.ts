@@ -43,8 +43,10 @@ const ALIGNMENT_BYTES = 256;
 /** Parameters that begin right behind the one before. */
 const STACKED = /\.(k_proj|v_proj|up_proj)\.weight$/;
 
-interface Place {
+/** Where a parameter lies in its group's flat tensors. */
+export interface Place {
   readonly group: ParameterGroup;
+  /** Its first element. */
   readonly first: number;
   readonly shape: readonly number[];
 }
@@ -101,7 +103,8 @@ export class ParameterStore {
     return this.shapes.reduce((sum, { shape }) => sum + elements(shape), 0);
   }
 
-  #place(name: string): Place {
+  /** Where a parameter lies. @throws {RangeError} where there is none of that name. */
+  place(name: string): Place {
     const place = this.#places.get(name);
     if (!place) {
       throw new RangeError(`Cannot find the parameter "${name}": the model has none of that name`);
@@ -116,8 +119,8 @@ export class ParameterStore {
    * @throws {RangeError} where a name is unknown or the parameters do not stand side by side.
    */
   parameter(...names: [string, ...string[]]): Parameter {
-    const places = names.map((name) => this.#place(name));
-    const { group, first, shape } = this.#place(names[0]);
+    const places = names.map((name) => this.place(name));
+    const { group, first, shape } = this.place(names[0]);
     const length = places.reduce((sum, { shape }) => sum + elements(shape), 0);
     const last = places.at(-1);
     if (last && last.first + elements(last.shape) !== first + length) {
@@ -135,7 +138,7 @@ export class ParameterStore {
 
   /** Sets one parameter. @throws {TypeError} where the length differs. */
   upload(name: string, data: Float32Array): void {
-    const { group, first, shape } = this.#place(name);
+    const { group, first, shape } = this.place(name);
     if (data.length !== elements(shape)) {
       throw new TypeError(`Cannot set ${name}: ${data.length} values, expected [${shape}]`);
     }
@@ -145,12 +148,12 @@ export class ParameterStore {
 
   /** Reads one parameter. @throws {DeviceError} */
   read(name: string): Promise<Float32Array<ArrayBuffer>> {
-    return this.#read(name, this.#place(name).group.value);
+    return this.#read(name, this.place(name).group.value);
   }
 
   /** Reads one parameter's gradient. @throws {DeviceError} {TypeError} where nothing trains. */
   readGradient(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { gradient } = this.#place(name).group;
+    const { gradient } = this.place(name).group;
     if (!gradient) {
       throw new TypeError(
         `Cannot read the gradient of ${name}: the model was not made for training`,
@@ -160,7 +163,7 @@ export class ParameterStore {
   }
 
   #read(name: string, flat: Tensor): Promise<Float32Array<ArrayBuffer>> {
-    const { first, shape } = this.#place(name);
+    const { first, shape } = this.place(name);
     return read(this.device, slice(flat, first, shape, name));
   }
 

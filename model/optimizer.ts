@@ -33,7 +33,7 @@ export class AdamW {
   readonly scaler: LossScaler | undefined;
 
   /** @throws {DeviceError} where the device cannot hold the moments. */
-  constructor(store: ParameterStore) {
+  constructor(readonly store: ParameterStore) {
     this.#device = store.device;
     this.#states = store.groups.map((group) => ({
       group,
@@ -47,6 +47,14 @@ export class AdamW {
   /** Bytes of both moments. */
   get bytes(): number {
     return this.#states.reduce((sum, { m, v }) => sum + m.storage.bytes + v.storage.bytes, 0);
+  }
+
+  /** Views of both moments of the parameter `name`. @throws {RangeError} where there is none. */
+  moments(name: string): { m: Tensor; v: Tensor } {
+    const { group, first, shape } = this.store.place(name);
+    const state = this.#states.find((state) => state.group === group);
+    if (!state) throw new RangeError(`Cannot find the moments of "${name}": it is not trained`);
+    return { m: slice(state.m, first, shape), v: slice(state.v, first, shape) };
   }
 
   /** Records setting all gradients to zero. */

@@ -18,6 +18,7 @@ import type { BatchInputs } from "./inputs.ts";
 import { LanguageModel } from "./language_model.ts";
 import { ModalityProjector } from "./modality_projector.ts";
 import { ParameterStore } from "./module.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { ViT } from "./vision_transformer.ts";
 
 /** How to make a model. */
@@ -128,7 +129,11 @@ export class VisionLanguageModel {
   /** Writes config.json and model.safetensors, as nanoVLM's save_pretrained does. */
   savePretrained(dir: string): Promise<void> {
     const frequencies = this.#frequencies;
-    return saveCheckpoint(dir, this.config, (name) => this.store.read(name), { frequencies });
+    const tensors = this.store.shapes.map(({ name }) =>
+      [name, this.store.parameter(name).value] as const
+    );
+    const ahead = new ReadAhead(this.device, new Map(tensors));
+    return saveCheckpoint(dir, this.config, (name) => ahead.load(name), { frequencies });
   }
 
   /** Records images and text up to the last norm: -> (B, L, C). */

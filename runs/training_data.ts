@@ -8,6 +8,9 @@ import { Loader } from "../data/loader.ts";
 import { permutation, Random } from "../data/random.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
 
+/** Held-out questions that are asked while training, at most; in the end all are. */
+export const MOST_WHILE_TRAINING = 512;
+
 /** Training batches and held-out questions. */
 export interface TrainingData {
   readonly loader: Loader;
@@ -16,7 +19,7 @@ export interface TrainingData {
   /** How many of its rows the loader draws from. */
   readonly rows: number;
   readonly heldOut: Samples;
-  /** Numbers of the held-out samples. */
+  /** Numbers of the held-out samples to ask: at most `eval_limit`. */
   readonly indices: readonly number[];
 }
 
@@ -61,7 +64,13 @@ export async function openTrainingData({ vlm, train }: Config): Promise<Training
   const indices = validation === undefined
     ? all.filter((index) => heldOut.locate(index).row >= rows)
     : all;
-  return { loader, dataset, rows, heldOut, indices };
+  return {
+    loader,
+    dataset,
+    rows,
+    heldOut,
+    indices: sampleOf(indices, train.eval_limit ?? Infinity),
+  };
 }
 
 /** `most` of `indices`, chosen at random but always the same, in their order. */

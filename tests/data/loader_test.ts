@@ -211,7 +211,7 @@ for (const workers of [0, 1]) {
     const open = (changes: Partial<LoaderOptions>) => () =>
       withLoader({ workers, ...changes }, () => Promise.resolve());
     await assertRejects(open({ dataset: "/no/such" }), Error, "/no/such");
-    await assertRejects(open({ tokenizer: "/no/such" }), Error, "/no/such/tokenizer.json");
+    await assertRejects(open({ tokenizer: "/no/such" }), Error, "/no/such");
     await assertRejects(open({ imageSize: 0 }), RangeError, "image size");
     await assertRejects(open({ maxLength: 0 }), RangeError, "maximum length");
     await assertRejects(open({ batchSize: 41 }), RangeError, "40 samples");

@@ -108,13 +108,13 @@ async function measureThroughput(
   const dataset = `${folder}/640x480`;
   await writeOnce(dataset, { rows: 800, size: { width: 640, height: 480 }, groupRows: 50 });
   console.error(`${workers} workers`);
+  const warmUp = BATCH_SIZE * (3 + 2 * workers);
+  const samples = args.number("samples") ?? 1000;
   const loaded = await inProcess({
     ...{ dataset, tokenizer, workers, batchSize: BATCH_SIZE, imageSize: 224 },
     bufferBytes: 16 * MEBIBYTE,
     cacheBytes: 0,
-    warmUp: BATCH_SIZE * (3 + 2 * workers),
-    samples: args.number("samples") ?? 1000,
-    looks: [],
+    ...{ warmUp, samples, looks: [warmUp + samples] },
   });
   return {
     workers,
@@ -180,13 +180,14 @@ function report(
       row.samples_per_second.toFixed(0),
       row.samples_per_cpu_second.toFixed(0),
       (row.cpuSeconds / row.seconds).toFixed(2),
+      ((row.residentBytes[0] ?? 0) / MEBIBYTE).toFixed(0),
     ].join(" | ")
   );
   return [
     `${header}; tokenizer ${tokenizer}`,
     "",
-    "| workers | samples/s | samples per CPU second | cores in use |",
-    "| ---: | ---: | ---: | ---: |",
+    "| workers | samples/s | samples per CPU second | cores in use | resident MiB |",
+    "| ---: | ---: | ---: | ---: | ---: |",
     ...lines.map((line) => `| ${line} |`),
     ...(memory.length === 0 ? [] : ["", "| samples | resident MiB |", "| ---: | ---: |"]),
     ...memory.map(({ samples, residentBytes }) =>

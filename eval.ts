@@ -7,6 +7,7 @@
 import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
 import { checkpointFolder, openTokenizer, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
+import { COLUMNS_FLAG, requireColumns } from "./commands/dataset_flags.ts";
 import {
   type Arguments,
   DTYPE_FLAG,
@@ -25,7 +26,7 @@ import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
-import { percent, type Score, scoreTable, short } from "./runs/report.ts";
+import { lossText, percent, type Score, scoreTable, short } from "./runs/report.ts";
 
 /** Free questions, whose answers must be the expected text, or multiple choice. */
 export type Task = "vqa" | "mmstar";
@@ -235,8 +236,9 @@ const FLAGS = {
   "dataset": {
     value: "D",
     help:
-      'what to ask: "shapes", a Parquet file, or a folder of validation*.parquet or val*.parquet',
+      'what to ask: "shapes", a file, a folder with files of validation, or a dataset on the Hub',
   },
+  "columns": COLUMNS_FLAG,
   "task": {
     value: "NAME",
     choices: ["vqa", "mmstar"],
@@ -269,8 +271,11 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   if (checkpoint === undefined || dataset === undefined) {
     throw new UsageError("Cannot evaluate: expected both --checkpoint DIR and --dataset D");
   }
-  const dir = await checkpointFolder(checkpoint, downloadDisplay());
-  const samples = await Samples.open(await openDataset(dataset, "validation"), "all");
+  const hub = downloadDisplay();
+  const dir = await checkpointFolder(checkpoint, hub);
+  const columns = requireColumns(args.text("columns"));
+  const opened = await openDataset(dataset, "validation", { columns, hub });
+  const samples = await Samples.open(opened, "all");
   const total = Math.min(samples.length, args.number("limit") ?? Infinity);
   const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
@@ -290,11 +295,6 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     `\nAccuracy ${percent(result.accuracy)}, loss ${lossText(result.loss)}, ` +
       `${short(result.samples_per_second)} questions/s`,
   );
-}
-
-/** "1.2345", or why there is none. */
-function lossText(loss: number): string {
-  return Number.isNaN(loss) ? "unknown (no question fits lm_max_length)" : loss.toFixed(4);
 }
 
 if (import.meta.main) Deno.exit(await runCommand(COMMAND, Deno.args));

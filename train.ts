@@ -10,6 +10,7 @@ import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
+import type { HubOptions } from "./data/hub.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
@@ -33,12 +34,7 @@ import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./r
 import type { Run } from "./runs/run.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
-import {
-  MOST_WHILE_TRAINING,
-  openTrainingData,
-  requireLocal,
-  sampleOf,
-} from "./runs/training_data.ts";
+import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
 import { reportText, type TrainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
@@ -131,8 +127,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
   const config = { vlm, train };
   const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, vlm);
-  const test = await openTest(train.test_dataset_path);
-  const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train });
+  const test = await openTest(train.test_dataset_path, hub);
+  const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train }, hub);
   try {
     const device = await openDevice(tuned, resume?.state.device.tuning);
     const dtype = await chooseDtype(device, train.dtype);
@@ -164,10 +160,9 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
   }
 }
 
-async function openTest(path: string | null): Promise<Samples | undefined> {
+async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samples | undefined> {
   if (path === null) return undefined;
-  requireLocal(path, "--val-dataset D, or --set test_dataset_path=null to do without that test");
-  return await Samples.open(await openDataset(path, "validation"), "all");
+  return await Samples.open(await openDataset(path, "validation", { hub }), "all");
 }
 
 /** Frees the GPU's memory and ends the loader. */
@@ -195,7 +190,7 @@ async function finish(
   { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
   const { seconds } = log;
-  const { dataset, rows, heldOut, indices } = data;
+  const { dataset, heldOut, indices } = data;
   const batchSize = train.mmstar_batch_size;
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
@@ -209,9 +204,7 @@ async function finish(
     steps,
     best_step: best.step,
     ...{ accuracy, correct, total, loss, by_category },
-    baseline_accuracy: result.task === "vqa"
-      ? await baselineAccuracy(dataset, rows, answers)
-      : null,
+    baseline_accuracy: result.task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
     test_accuracy: tested?.accuracy ?? null,
     planned_bytes: plan.totalBytes,
     peak_bytes: run.peakBytes ?? 0,

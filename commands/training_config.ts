@@ -6,13 +6,14 @@
  */
 import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
-import { readJson } from "../model/checkpoint.ts";
+import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
-import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { applySettings } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
 import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
+import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
 import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
@@ -32,13 +33,18 @@ export const TRAIN_FLAGS = {
   },
   "train-dataset": {
     value: "D",
-    help: 'what to train on: "shapes", a Parquet file, or a folder of train*.parquet',
+    many: true,
+    help:
+      'what to train on: "shapes", a Parquet, Arrow or JSON-lines file, a folder or pattern of them, or a dataset on the ' +
+      "Hugging Face Hub such as HuggingFaceM4/the_cauldron:ai2d,aokvqa (:all for all configurations); several with " +
+      "commas, or given several times",
   },
   "val-dataset": {
     value: "D",
     help:
-      "what to evaluate on; by default the training folder's validation files, or a part of its rows",
+      "what to evaluate on; by default the validation files of the training data, or the last of its rows",
   },
+  ...DATASET_FLAGS,
   "tokenizer": {
     value: "DIR",
     help:
@@ -71,16 +77,16 @@ export const TRAIN_FLAGS = {
     help: "highest learning rate of the vision encoder and the language model",
   },
   "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
+  "eval-limit": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
+  },
   "workers": {
     value: "N",
     number: wholeNumber(0),
     help:
       "threads that decode pictures and build batches (default: one less than cores, at most 4)",
-  },
-  "eval-limit": {
-    value: "N",
-    number: wholeNumber(1),
-    help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
   },
   "seed": {
     value: "N",
@@ -126,6 +132,8 @@ export interface TrainingRequest {
 const KEYS = {
   "train-dataset": "train_dataset_path",
   "val-dataset": "val_dataset_path",
+  "columns": "dataset_columns",
+  "weights": "dataset_weights",
   "tokenizer": "lm_tokenizer",
   "max-steps": "max_training_steps",
   "epochs": "epochs",
@@ -133,9 +141,9 @@ const KEYS = {
   "lr-mp": "lr_mp",
   "lr-backbones": "lr_backbones",
   "eval-every": "eval_interval",
-  "workers": "data_workers",
   "eval-limit": "eval_limit",
   "checkpoint-every": "checkpoint_every",
+  "workers": "data_workers",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
@@ -213,8 +221,8 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${dir}/config.json`;
-  const config = parseVLMConfig(readJson(path), path);
+  using checkpoint = openCheckpoint(dir);
+  const { config } = checkpoint;
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }
@@ -224,9 +232,11 @@ function checkpointConfig(dir: string): Config["vlm"] {
 /** Settings from the flags by name. */
 function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
   const settings = Object.entries(KEYS).flatMap(([flag, key]) => {
-    const value = args.text(flag as keyof typeof KEYS);
-    return value === undefined ? [] : [`${key}=${value}`];
+    const values = args.texts(flag as keyof typeof KEYS);
+    return values.length === 0 ? [] : [`${key}=${values.join(",")}`];
   });
+  requireColumns(args.text("columns"));
+  if (args.has("download")) settings.push("dataset_download=true");
   if (args.has("train-dataset")) settings.push("train_dataset_name=");
   if (args.has("epochs")) settings.push("max_training_steps=null");
   // What nanoVLM evaluates on, a test of its own beside the validation data, is the user's choice now.

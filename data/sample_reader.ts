@@ -3,15 +3,19 @@
  * loader that opens the dataset. Between samples.ts and batch_builder.ts, in a thread of its own
  * (reader_worker.ts) where there are workers.
  */
-import { openDataset, type Split } from "./datasets.ts";
+import { rowName } from "./dataset.ts";
+import { type DatasetOptions, openDataset, type Split } from "./datasets.ts";
 import { GroupWindow } from "./group_window.ts";
+import { HubError } from "./hub.ts";
 import { fitsBuffer, sampleOrder } from "./sample_order.ts";
 import { type Sample, Samples } from "./samples.ts";
 
 /** What a reader must know: plain data. */
 export interface ReaderOptions {
-  /** "shapes", a Parquet file, or a folder of them: see `openDataset()`. */
+  /** "shapes", files, datasets on the Hub, or several: see `openDataset()`. */
   dataset: string;
+  /** How to open it; `rows` and `datasetSeed` beside it come first. */
+  datasetOptions?: DatasetOptions;
   /** Which part of it. */
   split: Split;
   /** Only that many rows from the start. */
@@ -97,6 +101,7 @@ export class SampleReader implements SampleSource {
   static async open(options: ReaderOptions, lookBehind: number = 0): Promise<SampleReader> {
     const { rows, datasetSeed, bufferBytes = BUFFER_BYTES } = options;
     const dataset = await openDataset(options.dataset, options.split, {
+      ...options.datasetOptions,
       ...(rows === undefined ? {} : { rows }),
       ...(datasetSeed === undefined ? {} : { seed: datasetSeed }),
       cacheBytes: bufferBytes,
@@ -121,10 +126,11 @@ export class SampleReader implements SampleSource {
 
   async #readSample(index: number): Promise<ReadSample> {
     const { row } = this.samples.locate(index);
-    const place = `${this.samples.dataset.name}, row ${row}`;
+    const place = rowName(this.samples.dataset, row);
     try {
       return { row, place, sample: await this.samples.at(index) };
     } catch (error) {
+      if (error instanceof HubError) throw error; // the network's fault is not the row's
       return { row, place, reason: error instanceof Error ? error.message : String(error) };
     }
   }

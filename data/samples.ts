@@ -47,9 +47,11 @@ export class Samples {
    * @throws {RangeError} when there is no question at all
    */
   static async open(dataset: Dataset, questionsPerRow: "first" | "all"): Promise<Samples> {
-    const counts = questionsPerRow === "first"
+    const isFirst = questionsPerRow === "first";
+    const counts = isFirst && !dataset.mayLackTurns
       ? new Uint32Array(dataset.rows).fill(1)
       : await dataset.turnCounts();
+    if (isFirst) counts.forEach((count, row) => counts[row] = Math.min(1, count));
     const samples = new Samples(dataset, counts);
     if (samples.length === 0) {
       throw new RangeError(

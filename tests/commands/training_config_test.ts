@@ -50,6 +50,19 @@ Deno.test("trainingRequest() gives every flag its key", async () => {
   assertEquals([out, vlm.vlm_checkpoint_path], ["c", "c"]);
 });
 
+Deno.test("trainingRequest() joins data sets given one by one, and takes how they are read", async () => {
+  const line = "--train-dataset a:b,c --train-dataset d --weights 2,0.5 --download " +
+    "--columns image=photo,question=q";
+  const { train } = (await request(...line.split(" "))).config;
+  assertEquals(train.train_dataset_path, "a:b,c,d");
+  assertEquals(train.dataset_weights, [2, 0.5]);
+  assertEquals(train.dataset_columns, ["image=photo", "question=q"]);
+  assertEquals(train.dataset_download, true);
+  await assertRejects(() => request("--weights", "2,0"), UsageError, "greater than 0");
+  await assertRejects(() => request("--weights", "2,x"), UsageError, "list of numbers");
+  await assertRejects(() => request("--columns", "picture=photo"), UsageError, "picture=photo");
+});
+
 Deno.test("trainingRequest() takes --epochs instead of the preset's steps", async () => {
   const { train } = (await request("--epochs", "2")).config;
   assertEquals([train.epochs, train.max_training_steps], [2, null]);

@@ -1,5 +1,4 @@
 /** Tests of the order of an epoch's samples: complete, windowed, weighted, and the same every time. */
-import process from "node:process";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import type { RowGroup } from "../../data/dataset.ts";
 import { permutation, Random } from "../../data/random.ts";
@@ -155,14 +154,4 @@ Deno.test("sampleCounts() refuses weights that are missing, negative, all 0, or 
   refuse('"p2" with 0 samples', 1, 1, 1);
   refuse("only weights of 0", 0, 0);
   assertEquals(sampleCounts({ starts, parts: [part("a", 0, 2, 1), part("b", 2, 1, 0)] }), [2, 0]);
-});
-
-Deno.test("sampleOrder() of 2 million samples takes less than 2 s of a processor", () => {
-  const starts = Uint32Array.from({ length: 2_000_001 }, (_, i) => i);
-  const groups = numbers(20_000).map((i) => ({ start: i * 100, rows: 100, bytes: 1e7 }));
-  const before = process.threadCpuUsage();
-  const order = sampleOrder({ starts, groups }, { seed: 1, epoch: 0, bufferBytes: 5e8 });
-  const { user, system } = process.threadCpuUsage(before);
-  assertEquals(order.length, 2_000_000);
-  assert(user + system < 2e6, `${user + system} µs`); // 0.7e6 on a whole core
 });

@@ -12,6 +12,7 @@ import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/t
 import { openDataset, Samples } from "./data/datasets.ts";
 import type { HubOptions } from "./data/hub.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
+import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import { imageTokens } from "./model/inputs.ts";
@@ -142,7 +143,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const { keep = KEPT_CHECKPOINTS } = request;
     const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
     const { seed, initialization } = train;
-    const options = { training: true, dtype, seed, initialization, backbones };
+    const frozen = frozenParts(train);
+    const options = { training: true, frozen, dtype, seed, initialization, backbones };
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);

@@ -51,10 +51,11 @@ export const TRAIN_FLAGS = {
       'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
       "takes its vocabulary size from it",
   },
-  "checkpoint": {
+  "init-from": {
     value: "DIR",
-    help: "model to go on from: a folder, or owner/name[@revision] on the Hub",
+    help: "model to go on from, as for fine-tuning: a folder, or owner/name[@revision] on the Hub",
   },
+  "checkpoint": { value: "DIR", help: "the same as --init-from" },
   "out": {
     value: "DIR",
     help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
@@ -75,6 +76,11 @@ export const TRAIN_FLAGS = {
     value: "X",
     number: { whole: false, least: 0 },
     help: "highest learning rate of the vision encoder and the language model",
+  },
+  "freeze": {
+    value: "PARTS",
+    help:
+      "parts that do not train, of vision,language,projector; a learning rate of 0 does the same",
   },
   "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
   "eval-limit": {
@@ -140,6 +146,7 @@ const KEYS = {
   "batch-size": "batch_size",
   "lr-mp": "lr_mp",
   "lr-backbones": "lr_backbones",
+  "freeze": "freeze",
   "eval-every": "eval_interval",
   "eval-limit": "eval_limit",
   "checkpoint-every": "checkpoint_every",
@@ -179,7 +186,7 @@ export async function trainingRequest(
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
   const path = changed.vlm.vlm_checkpoint_path;
-  const from = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const from = initFrom(args) ?? (resumes ? path : undefined);
   const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
   const out = args.text("out") ?? (isOwnPath ? path : `${MODELS_FOLDER}/${preset}`);
@@ -204,8 +211,16 @@ function resumed(
 ): TrainingRequest {
   const { out, state } = resume;
   const config = settle(state.config, [...changes, `vlm_checkpoint_path=${out}`], file);
-  const checkpoint = args.text("checkpoint") ?? state.checkpoint ?? undefined;
+  const checkpoint = initFrom(args) ?? state.checkpoint ?? undefined;
   return { ...rest, config, checkpoint, out, resume, memory: memoryAsBefore(rest.memory, resume) };
+}
+
+/** The model that the user asks to go on from. @throws {UsageError} where two are asked for */
+function initFrom(args: Arguments<typeof TRAIN_FLAGS>): string | undefined {
+  if (args.has("init-from") && args.has("checkpoint")) {
+    throw new UsageError("Cannot use both --init-from and --checkpoint, expected one of them");
+  }
+  return args.text("init-from") ?? args.text("checkpoint");
 }
 
 /** `config` changed by settings, which the user wrote. */

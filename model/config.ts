@@ -10,6 +10,7 @@ import {
   nullable,
   number,
   numbers,
+  some,
   text,
   texts,
 } from "./fields.ts";
@@ -72,6 +73,8 @@ export interface TrainConfig {
   readonly seed: number;
   /** Ours: steps to train; null is `epochs` through the data. */
   readonly max_training_steps: number | null;
+  /** Ours: parts that do not train; those with a learning rate of 0 do not either. */
+  readonly freeze: readonly Part[];
   /** Ours: steps between two evaluations. */
   readonly eval_interval: number;
   /** Ours: questions to evaluate on, at most; null is all. */
@@ -82,10 +85,21 @@ export interface TrainConfig {
   readonly dtype: "auto" | "f16" | "f32";
 }
 
+/** The parts of a model that can be frozen one by one. */
+export const PARTS = ["vision", "language", "projector"] as const;
+export type Part = typeof PARTS[number];
+
 /** Both configurations of a training run. */
 export interface Config {
   readonly vlm: VLMConfig;
   readonly train: TrainConfig;
+}
+
+/** The parts that do not train: named so, or with a learning rate of 0, with which AdamW changes nothing. */
+export function frozenParts({ freeze, lr_mp, lr_backbones }: TrainConfig): readonly Part[] {
+  return PARTS.filter((part) =>
+    freeze.includes(part) || (part === "projector" ? lr_mp : lr_backbones) === 0
+  );
 }
 
 // The subsets of The Cauldron that nanoVLM v0.1 trains on.
@@ -124,6 +138,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
+  freeze: some(PARTS),
   eval_interval: integer(250),
   eval_limit: nullable(integer(1)),
   checkpoint_every: nullable(integer(1)),

@@ -31,11 +31,6 @@ async function readAll(bytes: Uint8Array): Promise<number> {
   return source.rows;
 }
 
-/** Where the bytes of a text are. */
-function find(bytes: Uint8Array, text: string): number {
-  return new TextDecoder("latin1").decode(bytes).indexOf(text);
-}
-
 Deno.test("a Parquet file with a wrong magic, a cut or another kind of file is refused", async () => {
   const whole = twoGroups();
   assertEquals(await readAll(whole), 6);
@@ -54,12 +49,12 @@ Deno.test("a Parquet file with a wrong magic, a cut or another kind of file is r
 
 Deno.test("a broken page is an error of its row group alone", async () => {
   const whole = twoGroups();
-  whole.fill(0xff, 4, 20); // the first group's page begins behind the magic
+  whole.fill(0xff, 4, 12); // the first group's page begins behind the magic
   const source = await open(whole);
   for (const index of [0, 1, 2]) {
     await assertRejects(() => source.record(index), SyntaxError, '"in memory"');
   }
-  assertEquals(new TextDecoder().decode((await source.record(4))["text"] as Uint8Array), "five");
+  assertEquals(await source.record(4), { text: "five" });
 });
 
 /** The footer with one row group's count of rows, 3, replaced: zigzag varints after field 3. */
@@ -78,8 +73,8 @@ function lying(rows: number): Uint8Array {
 
 Deno.test("a row group that promises more or fewer rows than it has is refused", async () => {
   for (const rows of [1, 2, 4, 30, 63]) {
-    const error = await assertRejects(() => readAll(lying(rows)), SyntaxError, `${rows} rows`);
-    assertStringIncludes(error.message, "in memory");
+    const error = await assertRejects(() => readAll(lying(rows)), SyntaxError);
+    assert(/a page of column|values in column/.test(error.message), error.message);
   }
 });
 
@@ -130,8 +125,7 @@ Deno.test("the loader counts the rows of a broken page and goes on, until they a
     const row = { image: goldenImage("4_one_pixel_high.png"), turns: [["what?", "so"]] };
     writeCauldron(path, Array.from({ length: 60 }, () => row as never), 2);
     const whole = Deno.readFileSync(path);
-    const page = find(whole, "PNG");
-    whole.fill(0xff, page - 60, page - 20);
+    whole.fill(0xff, 4, 12); // the first page's header
     Deno.writeFileSync(path, whole);
     const loader = await Loader.open({
       dataset: path,

@@ -52,16 +52,22 @@ export function levelsOf(schema: SchemaTree, path: readonly string[]): Levels {
 }
 
 /**
- * Checks runs of numbers of `width` bits: none may go beyond `values` of them. There may be fewer,
- * where some are null.
+ * Checks runs of numbers: there must be as many as `values`, and not more.
+ *
+ * @param width bits of a number
+ * @param mayLack whether there may be fewer, for those that are null
  */
-function checkRuns(bytes: Uint8Array, width: number, values: number): void {
+function checkRuns(
+  bytes: Uint8Array,
+  { width, values, mayLack = false }: { width: number; values: number; mayLack?: boolean },
+): void {
   let at = 0;
   for (let seen = 0; seen < values;) {
+    if (mayLack && at >= bytes.length) return;
     let header = 0;
     for (let scale = 1;; scale *= 128) {
       const byte = bytes[at++];
-      if (byte === undefined) return;
+      if (byte === undefined) throw new Error("an end of its runs");
       if (scale > 2 ** 31) throw new Error("a run without an end");
       header += (byte & 127) * scale;
       if (byte < 128) break;
@@ -94,7 +100,7 @@ type Header = ReadonlyMap<number, number>;
 function checkValues(page: Uint8Array, encoding: number | undefined, values: number): void {
   const [width = 0] = page;
   if (!DICTIONARY_ENCODINGS.has(encoding ?? -1) || width === 0) return;
-  checkRuns(page.subarray(1), width, values);
+  checkRuns(page.subarray(1), { width, values, mayLack: true });
 }
 
 function checkPage(page: Uint8Array, header: Header, { repetition, definition }: Levels): void {
@@ -103,7 +109,7 @@ function checkPage(page: Uint8Array, header: Header, { repetition, definition }:
   for (const most of [repetition, definition]) {
     if (most === 0) continue;
     const levels = lengthened(page, at);
-    checkRuns(levels, bitsOf(most), values);
+    checkRuns(levels, { width: bitsOf(most), values });
     at += 4 + levels.length;
   }
   checkValues(page.subarray(at), header.get(DATA_ENCODING), values);
@@ -123,10 +129,13 @@ function checkPageV2(
     levelBytes >= repetitionBytes && levelBytes <= bytes.length;
   if (!isGood) throw new Error("a page with levels that cannot be");
   if (levels.repetition > 0) {
-    checkRuns(bytes.subarray(0, repetitionBytes), bitsOf(levels.repetition), values);
+    checkRuns(bytes.subarray(0, repetitionBytes), { width: bitsOf(levels.repetition), values });
   }
   if (levels.definition > 0) {
-    checkRuns(bytes.subarray(repetitionBytes, levelBytes), bitsOf(levels.definition), values);
+    checkRuns(bytes.subarray(repetitionBytes, levelBytes), {
+      width: bitsOf(levels.definition),
+      values,
+    });
   }
   const rest = bytes.subarray(levelBytes);
   const isCompressed = header.get(V2_IS_COMPRESSED) !== 0;

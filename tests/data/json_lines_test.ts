@@ -79,14 +79,21 @@ Deno.test("messages become questions with answers, in turn", () =>
 Deno.test("a byte order mark, carriage returns, empty lines and a missing last line feed do no harm", () =>
   inTemporaryFolder(async (dir) => {
     Deno.writeFileSync(`${dir}/a.png`, PNG);
-    const text = `\ufeff${line("a.png", "q0")}\r\n\r\n  \n${line("a.png", "q1")}\r\n\n` +
+    const text = `\ufeff\r\n${line("a.png", "q0")}\r\n\r\n  \n${line("a.png", "q1")}\r\n\n` +
       `{broken\n${line("a.png", "q2")}`;
     Deno.writeTextFileSync(`${dir}/a.jsonl`, text);
     const dataset = await open(`${dir}/a.jsonl`);
     assertEquals(dataset.rows, 4);
     const question = async (row: number) => (await dataset.row(row)).turns[0]?.question;
     assertEquals([await question(0), await question(1), await question(3)], ["q0", "q1", "q2"]);
-    await assertRejects(() => question(2), SyntaxError, `line 6 of "${dir}/a.jsonl"`);
+    await assertRejects(() => question(2), SyntaxError, `line 7 of "${dir}/a.jsonl"`);
+  }));
+
+Deno.test("a byte order mark in front of the first record is no part of it", () =>
+  inTemporaryFolder(async (dir) => {
+    Deno.writeFileSync(`${dir}/a.png`, PNG);
+    Deno.writeTextFileSync(`${dir}/a.jsonl`, `\ufeff${line("a.png")}`);
+    assertEquals((await (await open(`${dir}/a.jsonl`)).row(0)).turns.length, 1);
   }));
 
 Deno.test("a bad line is an error of its row alone, and its number is named", () =>
@@ -130,12 +137,13 @@ Deno.test("a line of more than 64 MiB is refused without being read", () =>
 Deno.test("no picture outside the dataset's folder is read, and no URL is fetched", () =>
   inTemporaryFolder(async (dir) => {
     Deno.mkdirSync(`${dir}/data/sub`, { recursive: true });
-    Deno.mkdirSync(`${dir}/data-2`);
-    for (const path of ["out.png", "data/in.png", "data-2/near.png"]) {
+    for (const name of ["data-2", "dat2"]) Deno.mkdirSync(`${dir}/${name}`);
+    for (const path of ["out.png", "data/in.png", "data-2/near.png", "dat2/near.png"]) {
       Deno.writeFileSync(`${dir}/${path}`, PNG);
     }
     Deno.symlinkSync(`${dir}/out.png`, `${dir}/data/link.png`);
     Deno.symlinkSync(`${dir}/data-2`, `${dir}/data/linked`);
+    Deno.symlinkSync(`${dir}/dat2`, `${dir}/data/linked2`);
     Deno.symlinkSync(`in.png`, `${dir}/data/inner.png`);
     await new Deno.Command("mkfifo", { args: [`${dir}/data/pipe.png`] }).output();
     let asked = 0;
@@ -153,6 +161,7 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
       "\\\\host\\share\\out.png": "absolute path",
       "link.png": "symbolic link",
       "linked/near.png": "symbolic link",
+      "linked2/near.png": "symbolic link",
       [`http://127.0.0.1:${server.addr.port}/a.png`]: "URL",
       [`file://${dir}/data/in.png`]: "URL",
       "data:image/png;base64,iVBORw0KGgo=": "URL",

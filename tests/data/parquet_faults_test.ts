@@ -78,6 +78,21 @@ Deno.test("a row group that promises more or fewer rows than it has is refused",
   }
 });
 
+Deno.test("a run of values that goes on beyond its page is refused before memory is set aside for it", async () => {
+  const data = Array.from({ length: 4000 }, (_, i) => i % 2 ? "one" : null);
+  const whole = new Uint8Array(parquetWriteBuffer({
+    columnData: [{ name: "text", data, type: "STRING", nullable: true }],
+  }));
+  assertEquals(await readAll(whole), 4000);
+  const levels = whole.findIndex((_, at) =>
+    whole.subarray(at, at + 9).every((byte) => byte === 0xaa)
+  );
+  assert(levels > 0);
+  whole.set([0xfe, 0xff, 0xff, 0xff, 0x07], levels - 2); // over the run's head: 2^30 times the same
+  const error = await assertRejects(() => readAll(whole), SyntaxError);
+  assertStringIncludes(error.message, "a run of 1073741823 values");
+});
+
 Deno.test("an unknown codec is named", async () => {
   const whole = Deno.readFileSync(fromGolden("datasets/cauldron_zstd.parquet"));
   assertEquals(await readAll(whole), 4);

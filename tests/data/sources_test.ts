@@ -93,6 +93,18 @@ Deno.test("a joined dataset passes what is held on to the sources' own groups", 
     await assertRejects(async () => await dataset.row(5), SyntaxError);
   }));
 
+Deno.test("held-out rows pass what is held on to the groups that they are from", () =>
+  inTemporaryFolder(async (dir) => {
+    write(`${dir}/a.parquet`, "a", 12, 4);
+    const options = { cacheBytes: 0, heldOut: 0.5 };
+    const dataset = await openDataset(`${dir}/a.parquet`, "validation", options);
+    assertEquals(dataset.groups!.map(({ start, rows }) => [start, rows]), [[0, 2], [2, 4]]);
+    dataset.hold!([0, 1]);
+    for (const row of [0, 5]) await dataset.row(row);
+    await Deno.truncate(`${dir}/a.parquet`, 4);
+    for (const row of [1, 4]) await dataset.row(row); // from memory
+  }));
+
 Deno.test("the last rows of each source are held out, unless it has a validation part", () =>
   inTemporaryFolder(async (dir) => {
     Deno.mkdirSync(`${dir}/c`);

@@ -14,6 +14,7 @@
  *    `train()` puts all of it together: start reading the code there.
  * 4. **Evaluation.** `LossMeter` measures losses, `evaluate()` counts right answers.
  * 5. **Answers.** `Generator` continues a prompt token by token with a KV cache, `StreamingDecoder` turns tokens into text.
+ * 6. **Publishing.** `pushToHub()` puts a model on the Hugging Face Hub, with a card made from its run.
  *
  * @example A trained model answers
  * ```ts ignore
@@ -116,3 +117,7 @@ export type { Subject, Task } from "./eval.ts";
 
 // 5. Answers
 export { type GenerateOptions, Generator, type SampleMode } from "./model/generator.ts";
+
+// 6. Publishing
+export { type PushOptions, type PushReport, pushToHub } from "./push.ts";
+export type { UploadProgress } from "./data/hub/upload.ts";

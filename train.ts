@@ -6,83 +6,54 @@
  */
 import { openDevice } from "./commands/device.ts";
 import { copyTokenizer, openTokenizer, tokenizerFolder } from "./commands/checkpoints.ts";
-import { type Command, runCommand } from "./commands/command.ts";
+import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import type { HubOptions } from "./data/hub.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
-import type { Config } from "./model/config.ts";
+import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import { imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
-import { ratesAt } from "./model/schedule.ts";
-import type { TrainingPlan } from "./model/training_plan.ts";
-import { Trainer } from "./model/training_step.ts";
 import { chooseDtype } from "./model/precision.ts";
+import { ratesAt } from "./model/schedule.ts";
+import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
+import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
+import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
-import { chooseExamples, type Example, generateCommand, savePicture } from "./runs/examples.ts";
+import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { Metrics } from "./runs/metrics.ts";
-import { megabytes, planReport, planText, requirePlan } from "./runs/plan_report.ts";
-import { percent, type Score, scoreTable } from "./runs/report.ts";
+import { planReport, requirePlan } from "./runs/plan_report.ts";
+import { percent } from "./runs/report.ts";
+import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
+import type { Run } from "./runs/run.ts";
 import { StepLog } from "./runs/step_log.ts";
-import { openTrainingData, sampleOf, type TrainingData } from "./runs/training_data.ts";
+import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
+import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
+import { reportText, type TrainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
 
-/** What came of a run. Scores and loss are the saved model's, on all held-out questions. */
-export interface TrainingReport extends Score {
-  /** The folder with the model and metrics.jsonl. */
-  readonly out: string;
-  /** Steps taken. */
-  readonly steps: number;
-  /** The step after which the saved model was the best one. */
-  readonly best_step: number;
-  /** Mean over the labels of the held-out questions. */
-  readonly loss: number;
-  /** By kind of question. */
-  readonly by_category: Readonly<Record<string, Score>>;
-  /** Accuracy of always giving each kind of question's most frequent answer; null for multiple choice. */
-  readonly baseline_accuracy: number | null;
-  /** On `test_dataset_path`, where there is one. */
-  readonly test_accuracy: number | null;
-  /** What the plan said that training takes on the GPU. */
-  readonly planned_bytes: number;
-  /** The most that it took there before the first evaluation. */
-  readonly peak_bytes: number;
-  /** From the first step to the last evaluation while training. */
-  readonly seconds: number;
-  /** Questions about five held-out pictures. */
-  readonly examples: readonly Example[];
-  /** A command to try next. */
-  readonly command: string;
-}
+export type { TrainingReport };
 
-/** Held-out questions that are asked while training, at most; in the end all are. */
-const MOST_WHILE_TRAINING = 512;
-
-interface Run {
-  readonly config: Config;
-  readonly steps: number;
-  readonly device: Device;
-  readonly data: TrainingData;
-  readonly test: Samples | undefined;
-  readonly metrics: Metrics;
-  readonly model: VisionLanguageModel;
-  readonly plan: TrainingPlan;
-  readonly trainer: Trainer;
+/** A run with what evaluate() needs. */
+interface EvaluatedRun extends Run {
   readonly subject: Subject;
-  readonly best: BestModel;
+  readonly test: Samples | undefined;
+  readonly checkpoints: Checkpoints;
 }
 
 /**
- * Trains a model and leaves the best one in the output folder.
+ * Trains a model and leaves the best one in the output folder, with checkpoints to resume the run from.
  *
+ * @param stop is looked at after each step, and closed behind the last one
+ * @throws {Interrupted} where `stop` asked for it, after saving
  * @throws {DeviceError} {ShaderError} where the device cannot do it
  * @throws {RangeError} where the loss is no number any more, or sizes do not fit
  * @throws {Error} {SyntaxError} {TypeError} where a file is missing, damaged or of no known kind
@@ -90,71 +61,101 @@ interface Run {
 export async function train(
   request: TrainingRequest,
   display: Display = new Display(Deno.stdout),
+  stop: Stop = { signal: undefined, close: () => {} },
 ): Promise<TrainingReport> {
-  const run = await prepare(request);
-  const { steps, data, metrics, model, trainer, subject, best } = run;
+  const run = await prepare(request, display);
+  const { steps, stepsBefore, data, log, model, trainer, checkpoints } = run;
   const { vlm, train } = run.config;
-  display.print(describe(run));
-  const log = new StepLog(display, metrics, steps);
-  let peakBytes: number | undefined;
+  const every = train.checkpoint_every ?? train.eval_interval;
   try {
-    for (let step = 1; step <= steps; step++) {
+    display.print(describe(run));
+    for (let step = stepsBefore + 1; step <= steps; step++) {
       const batch = await data.loader.next();
       const rates = ratesAt(step - 1, steps, train);
       await trainer.step(batch, rates); // does not wait for the GPU
 
       const tokens = batch.realTokens + batch.size * imageTokens(vlm);
       log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows });
-      const isDue = step === steps || train.eval_in_epochs && step % train.eval_interval === 0;
-      if (log.isFull || isDue) log.settle(await trainer.results(), data.loader);
+      const isLast = step === steps;
+      const isEvaluated = isLast || train.eval_in_epochs && step % train.eval_interval === 0;
+      const isDue = isEvaluated || isLast || step % every === 0;
+      if (log.isFull || isDue || stop.signal) log.settle(await trainer.results(), data.loader);
 
-      if (isDue) {
-        peakBytes ??= run.device.peakBytes;
-        const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
-        const batchSize = train.mmstar_batch_size;
-        const result = await evaluate(subject, data.heldOut, { batchSize, indices });
-        const isSaved = await best.consider(model, step, result);
-        metrics.write(evaluationMetric(step, result));
-        display.print(evaluationLine(step, result) + (isSaved ? ", saved" : ""));
-        log.resume(data.loader);
-      }
+      if (isDue) run.peakBytes ??= model.device.peakBytes;
+      const isBest = isEvaluated && await evaluateNow(run, step, display);
+      if (isBest || isLast || step % every === 0 || stop.signal) await checkpoints.save(run, step);
+      if (stop.signal) throw interrupted(stop.signal, request.out, step);
+      if (isDue) log.resume(data.loader);
     }
-    if (log.cutNote) display.print(log.cutNote);
-    best.restore(model);
-    return await finish(run, { seconds: log.seconds, peakBytes: peakBytes ?? 0 });
+    stop.close(); // all is saved
+    for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
+    run.best.restore(model);
+    return await finish(run);
+  } catch (error) {
+    throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {
     display.clear();
     await release(run);
   }
 }
 
+/** Asks held-out questions; whether none of the models before was better. */
+async function evaluateNow(run: EvaluatedRun, step: number, display: Display): Promise<boolean> {
+  const { data, subject, metrics, best, config: { train } } = run;
+  const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
+  const batchSize = train.mmstar_batch_size;
+  const result = await evaluate(subject, data.heldOut, { batchSize, indices });
+  const isBest = best.consider(step, result);
+  metrics.write(evaluationMetric(step, result));
+  display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
+  return isBest;
+}
+
+function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {
+  const message = `Stopped by ${signal} after step ${step}, which is saved; go on with: ${
+    resumeCommand(out)
+  }`;
+  return new Interrupted(message, EXIT_STATUS[signal]);
+}
+
 /** Opens data, device and model; what can fail for want of a file does so before the GPU is asked for anything. */
-async function prepare(
-  { config: { vlm: asked, train }, checkpoint, out, memory, hub, tuned = false }: TrainingRequest,
-): Promise<Run> {
-  using weights = await openWeights({ vlm: asked, train }, checkpoint, hub);
+async function prepare(request: TrainingRequest, display: Display): Promise<EvaluatedRun> {
+  const { checkpoint, out, memory, hub, tuned = false, resume, force = false } = request;
+  const { train } = request.config;
+  if (!resume && !force) requireNoUnfinished(out);
+  using weights = await openWeights(request.config, resume?.folder ?? checkpoint, hub);
   const { vlm, sources: backbones } = weights;
+  const config = { vlm, train };
   const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, vlm);
   const test = await openTest(train.test_dataset_path, hub);
   const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train }, hub);
   try {
-    const metrics = Metrics.open(out);
-    await copyTokenizer(tokenizerName, out);
-    const device = await openDevice(tuned);
+    const device = await openDevice(tuned, resume?.state.device.tuning);
     const dtype = await chooseDtype(device, train.dtype);
-    const plan = await requirePlan(device, { vlm, train }, { memory, dtype });
+    const plan = await requirePlan(device, config, { memory, dtype });
+    const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
+    const stepsBefore = resume?.state.step ?? 0;
+    const parts = { config, checkpoint, steps, data, plan };
+    if (resume && !force) requireSame(resume, { ...parts, device });
+    const metrics = Metrics.open(out, resume?.state.metrics_bytes);
+    await copyTokenizer(tokenizerName, out);
+    const { keep = KEPT_CHECKPOINTS } = request;
+    const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
     const { seed, initialization } = train;
-    const options = { training: true, dtype, seed, initialization, backbones };
+    const frozen = frozenParts(train);
+    const options = { training: true, frozen, dtype, seed, initialization, backbones };
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);
-    const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
-    const best = new BestModel(out);
-    return {
-      config: { vlm, train },
-      ...{ steps, device, data, test, metrics, model, plan, trainer, subject, best },
+    const log = new StepLog(display, metrics, steps);
+    const best = new BestModel(out, bestOf(resume?.state));
+    const run: EvaluatedRun = {
+      ...{ ...parts, stepsBefore, metrics, log, model, trainer, best, peakBytes: undefined },
+      ...{ subject, test, checkpoints },
     };
+    if (resume) await restoreRun(run, resume);
+    return run;
   } catch (error) {
     data.loader.close();
     throw error;
@@ -167,39 +168,13 @@ async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samp
 }
 
 /** Frees the GPU's memory and ends the loader. */
-async function release({ data, metrics, subject, trainer, model, device }: Run): Promise<void> {
+async function release({ data, metrics, subject, trainer, model }: EvaluatedRun): Promise<void> {
   data.loader.close();
   metrics.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();
-  device.destroy();
-}
-
-/** What is known before the first step. */
-function describe({ config: { vlm, train }, steps, device, data, model, plan }: Run): string {
-  const count = (prefix: string) =>
-    model.store.shapes.filter(({ name }) => name.startsWith(prefix))
-      .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
-  const parts = ["vision_encoder.", "MP.", "decoder."].map((name) =>
-    count(name).toLocaleString("en")
-  );
-  const { samples, batchesPerEpoch } = data.loader;
-  const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
-  return [
-    `Device      ${device.description}, ${
-      model.dtype === "f16" ? "mixed precision (f16)" : "float32"
-    }`,
-    `Parameters  ${model.store.count.toLocaleString("en")}: ` +
-    `${parts[0]} vision encoder, ${parts[1]} projector, ${parts[2]} language model`,
-    `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}`,
-    `Held out    ${data.indices.length.toLocaleString("en")} questions` +
-    (train.eval_in_epochs ? `, ${asked} of them every ${train.eval_interval} steps` : ""),
-    `Steps       ${steps} of ${train.batch_size} questions, ${
-      (steps / batchesPerEpoch).toFixed(2)
-    } epochs, ${imageTokens(vlm) + vlm.lm_max_length} tokens a question`,
-    planText(plan),
-  ].join("\n");
+  model.device.destroy();
 }
 
 function evaluationMetric(step: number, { accuracy, correct, total, loss }: Evaluation) {
@@ -214,9 +189,9 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, plan, best, subject }: Run,
-  { seconds, peakBytes }: { seconds: number; peakBytes: number },
+  { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
+  const { seconds } = log;
   const { dataset, heldOut, indices } = data;
   const batchSize = train.mmstar_batch_size;
   const result = await evaluate(subject, heldOut, { batchSize, indices });
@@ -234,36 +209,11 @@ async function finish(
     baseline_accuracy: result.task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
     test_accuracy: tested?.accuracy ?? null,
     planned_bytes: plan.totalBytes,
-    peak_bytes: peakBytes,
+    peak_bytes: run.peakBytes ?? 0,
     seconds,
     examples,
     command: generateCommand(picture, question, best.folder),
   };
-}
-
-/** The report for people. */
-function reportText(report: TrainingReport): string {
-  const { baseline_accuracy: baseline, test_accuracy: test } = report;
-  const lines = report.examples.map(({ question, expected, given }) =>
-    `  ${question.replaceAll(/\s+/g, " ")}  model: ${JSON.stringify(given)}  true: ${
-      JSON.stringify(expected)
-    }`
-  );
-  return [
-    `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
-    scoreTable(report, report.by_category),
-    `\nAccuracy ${percent(report.accuracy)}, loss ${report.loss.toFixed(4)}`,
-    `GPU memory of training: ${megabytes(report.peak_bytes)}, planned ${
-      megabytes(report.planned_bytes)
-    }`,
-    ...(baseline === null
-      ? []
-      : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
-    ...(test === null ? [] : [`Multiple-choice test: ${percent(test)}`]),
-    `\nFive held-out pictures:`,
-    ...lines,
-    `\nSaved in ${report.out}. Try it:\n  ${report.command}`,
-  ].join("\n");
 }
 
 /** Prints what a run would take: where the precision is left open, in f16 if the GPU has it, for nothing is measured. */
@@ -285,7 +235,10 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
     const request = await trainingRequest(args, downloadDisplay());
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
-    const report = await train(request, display);
+    const stop = new StopSignals((name) =>
+      display.print(`${name}: saving after this step; a second one stops at once`)
+    );
+    const report = await train(request, display, stop);
     console.log(isJson ? JSON.stringify(report) : reportText(report));
   },
 };

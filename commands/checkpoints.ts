@@ -14,7 +14,7 @@ import type { Device } from "../shaders/runtime/device.ts";
 export const PUBLISHED_MODEL = "lusxvr/nanoVLM-222M";
 
 /** Where training puts models unless told otherwise. */
-const MODELS_FOLDER = "checkpoints";
+export const MODELS_FOLDER = "checkpoints";
 const MODEL_FILES = ["config.json", "model.safetensors"] as const;
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"] as const;
 

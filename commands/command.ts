@@ -5,6 +5,16 @@
  */
 import { type Arguments, describeFlags, type Flags, parseFlags, UsageError } from "./flags.ts";
 
+/** The user stopped a command by a signal, and it has saved what it had. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+
+  /** `status` is the exit status that tells which signal. */
+  constructor(message: string, readonly status: number) {
+    super(message);
+  }
+}
+
 /** A command of the command line. */
 export interface Command<F extends Flags> {
   /** How it is called, without arguments, such as "deno task eval". */
@@ -25,8 +35,8 @@ const COMMON_FLAGS = {
 } as const satisfies Flags;
 
 /**
- * Runs a command and gives the exit status: 0, 1 where it failed, 2 where it was called wrongly. What went wrong is one
- * line on stderr.
+ * Runs a command and gives the exit status: 0, 1 where it failed, 2 where it was called wrongly, 130 or 143 where a signal
+ * stopped it. What went wrong is one line on stderr.
  */
 export async function runCommand<F extends Flags>(
   command: Command<F>,
@@ -46,7 +56,7 @@ export async function runCommand<F extends Flags>(
     const isUsage = error instanceof UsageError;
     if (args.includes("--debug")) console.error(error);
     else console.error(lineOf(error) + (isUsage ? ` See: ${command.call} --help` : ""));
-    return isUsage ? 2 : 1;
+    return isUsage ? 2 : error instanceof Interrupted ? error.status : 1;
   }
 }
 
@@ -68,5 +78,7 @@ function helpText({ call, summary, positionals, flags }: Command<Flags>): string
 
 function lineOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
-  return message.replaceAll(/\s*\n\s*/g, " ").replace(/(?<=[^.])$/, ".");
+  const line = message.replaceAll(/\s*\n\s*/g, " ");
+  // No full stop behind a command, which would be copied with it.
+  return /(\.|: deno [^;:]*)$/.test(line) ? line : `${line}.`;
 }

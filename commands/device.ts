@@ -16,12 +16,17 @@ export const NO_TUNE_FLAG = {
 const VERSION = 1;
 
 /**
- * Opens the device, with the fastest kernels or, where `tuned` is false, fixed ones.
+ * Opens the device, with the fastest kernels or, where `tuned` is false, fixed ones; with those of `earlier`, a run's, where
+ * the device has them.
  *
  * @throws {DeviceError} where there is none.
  */
-export async function openDevice(tuned: boolean): Promise<Device> {
+export async function openDevice(tuned: boolean, earlier?: Tuning): Promise<Device> {
   const device = await Device.open();
+  if (isTuning(device, earlier)) {
+    applyTuning(device, earlier);
+    return device;
+  }
   if (!tuned) {
     applyTuning(device, fixedTuning(device));
     return device;

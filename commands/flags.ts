@@ -24,6 +24,8 @@ export interface NumberRule {
 export interface Flag {
   /** Stands for the value in the help text, such as "DIR"; absent where the flag takes none. */
   readonly value?: string;
+  /** Whether the value may be left out: it is "" then. */
+  readonly isValueOptional?: boolean;
   /** What it does, for the help text. */
   readonly help: string;
   /** Whether it may be given several times. */
@@ -153,6 +155,7 @@ function checkValues(name: string, flag: Flag, values: readonly string[]): reado
   if (flag.value === undefined) return values;
   for (const value of values) {
     const expected = expectation(flag);
+    if (value === "" && flag.isValueOptional) continue;
     if (value === "") {
       throw new UsageError(
         `Cannot use --${name}: found no value, expected ${expected}; write --${name}=${flag.value} ` +
@@ -187,8 +190,8 @@ const HELP_WIDTH = 80;
 
 /** The flags with their descriptions, in two columns. */
 export function describeFlags(flags: Flags): string {
-  const heads = Object.entries(flags).map(([name, { value }]) =>
-    `  --${name}${value === undefined ? "" : ` ${value}`}`
+  const heads = Object.entries(flags).map(([name, { value, isValueOptional }]) =>
+    `  --${name}${value === undefined ? "" : isValueOptional ? ` [${value}]` : ` ${value}`}`
   );
   const indent = Math.max(...heads.map((head) => head.length)) + 2;
   return Object.values(flags).map(({ help }, i) => {

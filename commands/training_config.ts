@@ -6,16 +6,18 @@
  */
 import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
-import { readJson } from "../model/checkpoint.ts";
+import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
-import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { applySettings } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
-import { checkpointFolder, statOf, tokenizerOf } from "./checkpoints.ts";
+import type { SavedRun } from "../model/trainer_state.ts";
+import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
 import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
 import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
+import { memoryAsBefore, RESUME_FLAGS, runToResume } from "./resume_flags.ts";
 
 type PresetName = keyof typeof presets;
 const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
@@ -49,10 +51,11 @@ export const TRAIN_FLAGS = {
       'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
       "takes its vocabulary size from it",
   },
-  "checkpoint": {
+  "init-from": {
     value: "DIR",
-    help: "model to go on from: a folder, or owner/name[@revision] on the Hub",
+    help: "model to go on from, as for fine-tuning: a folder, or owner/name[@revision] on the Hub",
   },
+  "checkpoint": { value: "DIR", help: "the same as --init-from" },
   "out": {
     value: "DIR",
     help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
@@ -74,7 +77,23 @@ export const TRAIN_FLAGS = {
     number: { whole: false, least: 0 },
     help: "highest learning rate of the vision encoder and the language model",
   },
+  "freeze": {
+    value: "PARTS",
+    help:
+      "parts that do not train, of vision,language,projector; a learning rate of 0 does the same",
+  },
   "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
+  "eval-limit": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
+  },
+  "workers": {
+    value: "N",
+    number: wholeNumber(0),
+    help:
+      "threads that decode pictures and build batches (default: one less than cores, at most 4)",
+  },
   "seed": {
     value: "N",
     number: wholeNumber(0, 0xffffffff),
@@ -88,6 +107,7 @@ export const TRAIN_FLAGS = {
     many: true,
     help: "one such key, such as lm_n_blocks=4; may be given several times",
   },
+  ...RESUME_FLAGS,
   ...MEMORY_FLAGS,
   "json": { help: "print one JSON report at the end; progress goes to stderr" },
 } as const satisfies Flags;
@@ -104,6 +124,12 @@ export interface TrainingRequest {
   readonly memory: MemoryRequest;
   /** How to reach the Hub, and who is told what comes from there. */
   readonly hub?: HubOptions;
+  /** The run to go on with, in folder `out`; absent for a new one. */
+  readonly resume?: SavedRun;
+  /** Whether to go on with a run that will not be the same one, or to begin over an unfinished one. */
+  readonly force?: boolean;
+  /** Checkpoints to keep; 2 when absent. */
+  readonly keep?: number;
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -120,7 +146,11 @@ const KEYS = {
   "batch-size": "batch_size",
   "lr-mp": "lr_mp",
   "lr-backbones": "lr_backbones",
+  "freeze": "freeze",
   "eval-every": "eval_interval",
+  "eval-limit": "eval_limit",
+  "checkpoint-every": "checkpoint_every",
+  "workers": "data_workers",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
@@ -142,21 +172,55 @@ export async function trainingRequest(
   const preset = PRESETS.find((name) => name === args.text("preset")) ?? "quickstart";
   const file = args.text("config");
   const changes = [...fileSettings(file), ...args.texts("set"), ...flagSettings(args)];
+  const keep = args.number("keep");
+  const rest = {
+    hub,
+    memory: memoryRequest(args),
+    tuned: !args.has("no-tune"),
+    force: args.has("force"),
+    ...(keep === undefined ? {} : { keep }),
+  };
+  const named = args.has("preset") ? `${MODELS_FOLDER}/${preset}` : undefined;
+  const resume = runToResume(args, args.text("out") ?? named, MODELS_FOLDER);
+  if (resume) return resumed(resume, args, { changes, file, rest });
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
   const path = changed.vlm.vlm_checkpoint_path;
-  const from = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const from = initFrom(args) ?? (resumes ? path : undefined);
   const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
-  const out = args.text("out") ?? (isOwnPath ? path : `checkpoints/${preset}`);
+  const out = args.text("out") ?? (isOwnPath ? path : `${MODELS_FOLDER}/${preset}`);
   const base = checkpoint === undefined ? presets[preset] : {
     vlm: checkpointConfig(checkpoint),
     train: presets[preset].train,
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
-  const memory = memoryRequest(args);
-  return { config, checkpoint, out, memory, hub, tuned: !args.has("no-tune") };
+  return { config, checkpoint, out, ...rest };
+}
+
+/** A run's own configuration, with what the flags change in it. */
+function resumed(
+  resume: SavedRun,
+  args: Arguments<typeof TRAIN_FLAGS>,
+  { changes, file, rest }: {
+    changes: readonly string[];
+    file: string | undefined;
+    rest: Omit<TrainingRequest, "config" | "checkpoint" | "out">;
+  },
+): TrainingRequest {
+  const { out, state } = resume;
+  const config = settle(state.config, [...changes, `vlm_checkpoint_path=${out}`], file);
+  const checkpoint = initFrom(args) ?? state.checkpoint ?? undefined;
+  return { ...rest, config, checkpoint, out, resume, memory: memoryAsBefore(rest.memory, resume) };
+}
+
+/** The model that the user asks to go on from. @throws {UsageError} where two are asked for */
+function initFrom(args: Arguments<typeof TRAIN_FLAGS>): string | undefined {
+  if (args.has("init-from") && args.has("checkpoint")) {
+    throw new UsageError("Cannot use both --init-from and --checkpoint, expected one of them");
+  }
+  return args.text("init-from") ?? args.text("checkpoint");
 }
 
 /** `config` changed by settings, which the user wrote. */
@@ -172,8 +236,8 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${dir}/config.json`;
-  const config = parseVLMConfig(readJson(path), path);
+  using checkpoint = openCheckpoint(dir);
+  const { config } = checkpoint;
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }

@@ -19,6 +19,7 @@ export class ConcatDataset implements Dataset {
   readonly name: string;
   readonly rows: number;
   readonly format: Dataset["format"];
+  readonly columns?: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly parts: readonly (DatasetPart & { readonly dataset: Dataset })[];
   readonly mayLackTurns: boolean;
@@ -43,6 +44,9 @@ export class ConcatDataset implements Dataset {
     this.name = nameOf(this.parts);
     this.format = formatOf(datasets.map(({ dataset }) => dataset));
     this.mayLackTurns = datasets.some(({ dataset }) => dataset.mayLackTurns);
+    const columns = datasets[0]?.dataset.columns;
+    const isSame = ({ dataset }: WeightedDataset) => `${dataset.columns}` === `${columns}`;
+    if (columns && datasets.every(isSame)) this.columns = columns;
     if (datasets.some(({ dataset }) => dataset.groups)) this.groups = this.#joinGroups();
   }
 

@@ -56,6 +56,8 @@ export interface Dataset {
   readonly rows: number;
   /** How its questions are meant to be asked: freely, or for the letter of a choice. */
   readonly format: "vqa" | "multiple-choice";
+  /** Names of its records' columns; absent where it has none, or not the same everywhere. */
+  readonly columns?: readonly string[];
   /** All rows in groups, in order; absent where any row is read as quickly alone. */
   readonly groups?: readonly RowGroup[];
   /** All rows by source, in order; absent where there is one source. */

@@ -14,7 +14,10 @@ export type { SkippedRow } from "./batch_builder.ts";
 export interface LoaderOptions extends BatchOptions {
   /** Of the shuffling: a whole number from 0 to 2^32 - 1. */
   seed: number;
-  /** Threads that build batches; 0 builds them in this one. Default 1. */
+  /**
+   * Threads that build batches, beside one that reads; 0 does everything in this one. Default: as
+   * `defaultWorkers()`.
+   */
   workers?: number;
   /** Batches that each worker builds ahead. Default 2. */
   prefetchBatches?: number;
@@ -28,6 +31,15 @@ export interface LoaderState {
   epoch: number;
   /** Samples of the epoch's order that are behind: a multiple of the batch size. */
   index: number;
+}
+
+/**
+ * One builder less than the processor has cores, for the thread that trains needs one, and at most
+ * four: these build more than 200 samples of 640x480 a second, while each one more takes another
+ * copy of the tokenizer and costs its time to start.
+ */
+export function defaultWorkers(): number {
+  return Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
 }
 
 /** This many rows may be bad whatever their share, so that a small dataset survives them. */
@@ -97,7 +109,7 @@ export class Loader {
    * @throws {RangeError} when an option is out of range, or a batch is larger than the dataset
    */
   static async open(options: LoaderOptions): Promise<Loader> {
-    const { workers = 1, prefetchBatches = 2 } = options;
+    const { workers = defaultWorkers(), prefetchBatches = 2 } = options;
     requireWhole("batch size", options.batchSize, 1);
     requireWhole("number of workers", workers, 0);
     requireWhole("number of batches ahead", prefetchBatches, 1);

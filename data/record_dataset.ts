@@ -18,6 +18,7 @@ export class RecordDataset implements Dataset {
   readonly name: string;
   readonly rows: number;
   readonly format: Dataset["format"];
+  readonly columns: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly mayLackTurns: boolean;
   /** Whether names of columns that the user gave were of use. */
@@ -32,6 +33,7 @@ export class RecordDataset implements Dataset {
     this.#schema = schema;
     this.name = name;
     this.rows = source.rows;
+    this.columns = source.columns;
     this.format = schema.format;
     this.mayLackTurns = schema.hasFilter;
     this.isMapped = schema.isMapped;

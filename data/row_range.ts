@@ -10,6 +10,7 @@ export class RowRange implements Dataset {
   readonly name: string;
   readonly rows: number;
   readonly format: Dataset["format"];
+  readonly columns?: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly mayLackTurns: boolean;
   readonly #dataset: Dataset;
@@ -30,6 +31,7 @@ export class RowRange implements Dataset {
     this.rows = rows;
     this.format = dataset.format;
     this.mayLackTurns = dataset.mayLackTurns ?? false;
+    if (dataset.columns) this.columns = dataset.columns;
     if (dataset.groups) this.groups = clip(dataset.groups, start, rows);
     this.#firstGroup = dataset.groups ? findRange(dataset.groups, start) : 0;
   }

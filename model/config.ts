@@ -10,6 +10,7 @@ import {
   nullable,
   number,
   numbers,
+  some,
   text,
   texts,
 } from "./fields.ts";
@@ -62,22 +63,43 @@ export interface TrainConfig {
   readonly formatting_min_rating: number;
   /** Ours: whether a row with several questions gives the first one, as in nanoVLM, or all. */
   readonly questions_per_row: "first" | "all";
+  /** Ours: threads that decode pictures and build batches; null is as many as the processor has to spare. */
+  readonly data_workers: number | null;
+  /** Ours: data larger than this many megabytes (2^20 bytes) is shuffled that much at a time, to be read once an epoch. */
+  readonly shuffle_buffer_megabytes: number;
   /** Ours: nanoVLM's deviation of 0.02 everywhere, or 1 / sqrt(inputs), which small models need. */
   readonly initialization: "nanovlm" | "fan_in";
   /** Ours: where all random numbers start. */
   readonly seed: number;
   /** Ours: steps to train; null is `epochs` through the data. */
   readonly max_training_steps: number | null;
+  /** Ours: parts that do not train; those with a learning rate of 0 do not either. */
+  readonly freeze: readonly Part[];
   /** Ours: steps between two evaluations. */
   readonly eval_interval: number;
+  /** Ours: questions to evaluate on, at most; null is all. */
+  readonly eval_limit: number | null;
+  /** Ours: steps between two checkpoints to resume from; null is one with each evaluation. */
+  readonly checkpoint_every: number | null;
   /** Ours: float32, mixed precision, or what is faster on the device. */
   readonly dtype: "auto" | "f16" | "f32";
 }
+
+/** The parts of a model that can be frozen one by one. */
+export const PARTS = ["vision", "language", "projector"] as const;
+export type Part = typeof PARTS[number];
 
 /** Both configurations of a training run. */
 export interface Config {
   readonly vlm: VLMConfig;
   readonly train: TrainConfig;
+}
+
+/** The parts that do not train: named so, or with a learning rate of 0, with which AdamW changes nothing. */
+export function frozenParts({ freeze, lr_mp, lr_backbones }: TrainConfig): readonly Part[] {
+  return PARTS.filter((part) =>
+    freeze.includes(part) || (part === "projector" ? lr_mp : lr_backbones) === 0
+  );
 }
 
 // The subsets of The Cauldron that nanoVLM v0.1 trains on.
@@ -111,10 +133,15 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   visual_dependency_min_rating: integer(1, 0),
   formatting_min_rating: integer(1, 0),
   questions_per_row: choice("first", ["first", "all"]),
+  data_workers: nullable(integer(0, 0)),
+  shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
+  freeze: some(PARTS),
   eval_interval: integer(250),
+  eval_limit: nullable(integer(1)),
+  checkpoint_every: nullable(integer(1)),
   dtype: choice("auto", ["auto", "f16", "f32"]),
 };
 

@@ -19,6 +19,12 @@ export class LossScaler {
     this.state = persistent(device, "loss scale", [4], "f32", firstLossScale());
   }
 
+  /** Goes to the state after `steps` applied steps, with the first scale. */
+  goTo(steps: number, device: Device): void {
+    const [scale = NaN] = firstLossScale();
+    this.state.upload(device, Float32Array.of(scale, 0, 0, steps));
+  }
+
   /** Records the decision about a step from the norm of its scaled gradients; see lossScale(). */
   decide(rec: Recorder, scaledNorm: Tensor): { norm: Tensor; decision: Tensor } {
     return lossScale(rec, { scaledNorm, state: this.state, ...this.betas });

@@ -1,5 +1,5 @@
 /**
- * Parameters: all of a model's tensors in one flat buffer for each optimizer group, with gradients beside them.
+ * Parameters: all of a model's tensors in one flat buffer for each part, with gradients beside those that train.
  *
  * Modules (vision_transformer.ts, …) take their parameters from here by nanoVLM's names. Tensors that stand next
  * to each other in the state dict and are multiplied by the same input (q, k, v; gate, up) lie without a gap, so
@@ -18,13 +18,14 @@ import {
   type Tensor,
 } from "../shaders/runtime/tensor.ts";
 import type { ParameterShape } from "./checkpoint.ts";
+import { type Part, PARTS } from "./config.ts";
 
-/** Parameters that share a learning rate: the new projector, or the backbones. */
+/** The parameters of a part. */
 export interface ParameterGroup {
-  readonly name: "projector" | "backbones";
+  readonly name: Part;
   /** Flat f32, with zeros between parameters. */
   readonly value: Tensor;
-  /** Of the same layout; absent where nothing trains. */
+  /** Of the same layout; absent where the part does not train. */
   readonly gradient: Tensor | undefined;
   /** The values rounded to f16, of the same layout; absent in float32. */
   readonly half: Tensor | undefined;
@@ -34,17 +35,28 @@ export interface ParameterGroup {
 export interface StoreOptions {
   /** Whether to make gradients. */
   readonly training: boolean;
+  /** Parts that do not train and have none; none when absent. */
+  readonly frozen?: readonly Part[];
   /** "f16": whether to keep f16 copies of the values. */
   readonly dtype: Activation;
 }
+
+/** How the names of a part's parameters begin. */
+const PREFIXES: Readonly<Record<Part, string>> = {
+  vision: "vision_encoder.",
+  language: "decoder.",
+  projector: "MP.",
+};
 
 /** Bytes between which parameters begin, copies too: the widest alignment that WebGPU allows a device. */
 const ALIGNMENT_BYTES = 256;
 /** Parameters that begin right behind the one before. */
 const STACKED = /\.(k_proj|v_proj|up_proj)\.weight$/;
 
-interface Place {
+/** Where a parameter lies in its group's flat tensors. */
+export interface Place {
   readonly group: ParameterGroup;
+  /** Its first element. */
   readonly first: number;
   readonly shape: readonly number[];
 }
@@ -64,13 +76,14 @@ export class ParameterStore {
     readonly shapes: readonly ParameterShape[],
     readonly options: StoreOptions,
   ) {
-    const projector = shapes.filter(({ name }) => name.startsWith("MP."));
-    const backbones = shapes.filter(({ name }) => !name.startsWith("MP."));
-    this.groups = [this.#group("projector", projector), this.#group("backbones", backbones)];
+    this.groups = PARTS.map((part) =>
+      this.#group(part, shapes.filter(({ name }) => name.startsWith(PREFIXES[part])))
+    );
   }
 
   #group(name: ParameterGroup["name"], shapes: readonly ParameterShape[]): ParameterGroup {
-    const { training, dtype } = this.options;
+    const { training, frozen = [], dtype } = this.options;
+    const trains = training && !frozen.includes(name);
     const alignment = ALIGNMENT_BYTES / elementBytes(dtype);
     let end = 0;
     const firsts = shapes.map(({ name, shape }) => {
@@ -82,7 +95,7 @@ export class ParameterStore {
     const group: ParameterGroup = {
       name,
       value: persistent(this.device, `${name} values`, length),
-      gradient: training ? persistent(this.device, `${name} gradients`, length) : undefined,
+      gradient: trains ? persistent(this.device, `${name} gradients`, length) : undefined,
       half: dtype === "f16" ? persistent(this.device, `${name} f16`, length, "f16") : undefined,
     };
     shapes.forEach(({ name, shape }, i) => {
@@ -96,12 +109,18 @@ export class ParameterStore {
     return this.options.training;
   }
 
-  /** Number of trainable values. */
+  /** Number of values. */
   get count(): number {
     return this.shapes.reduce((sum, { shape }) => sum + elements(shape), 0);
   }
 
-  #place(name: string): Place {
+  /** The parameters that train. */
+  get trained(): readonly ParameterShape[] {
+    return this.shapes.filter(({ name }) => this.place(name).group.gradient);
+  }
+
+  /** Where a parameter lies. @throws {RangeError} where there is none of that name. */
+  place(name: string): Place {
     const place = this.#places.get(name);
     if (!place) {
       throw new RangeError(`Cannot find the parameter "${name}": the model has none of that name`);
@@ -116,8 +135,8 @@ export class ParameterStore {
    * @throws {RangeError} where a name is unknown or the parameters do not stand side by side.
    */
   parameter(...names: [string, ...string[]]): Parameter {
-    const places = names.map((name) => this.#place(name));
-    const { group, first, shape } = this.#place(names[0]);
+    const places = names.map((name) => this.place(name));
+    const { group, first, shape } = this.place(names[0]);
     const length = places.reduce((sum, { shape }) => sum + elements(shape), 0);
     const last = places.at(-1);
     if (last && last.first + elements(last.shape) !== first + length) {
@@ -135,7 +154,7 @@ export class ParameterStore {
 
   /** Sets one parameter. @throws {TypeError} where the length differs. */
   upload(name: string, data: Float32Array): void {
-    const { group, first, shape } = this.#place(name);
+    const { group, first, shape } = this.place(name);
     if (data.length !== elements(shape)) {
       throw new TypeError(`Cannot set ${name}: ${data.length} values, expected [${shape}]`);
     }
@@ -145,22 +164,22 @@ export class ParameterStore {
 
   /** Reads one parameter. @throws {DeviceError} */
   read(name: string): Promise<Float32Array<ArrayBuffer>> {
-    return this.#read(name, this.#place(name).group.value);
+    return this.#read(name, this.place(name).group.value);
   }
 
-  /** Reads one parameter's gradient. @throws {DeviceError} {TypeError} where nothing trains. */
+  /** Reads one parameter's gradient. @throws {DeviceError} {TypeError} where it does not train. */
   readGradient(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { gradient } = this.#place(name).group;
+    const { gradient } = this.place(name).group;
     if (!gradient) {
       throw new TypeError(
-        `Cannot read the gradient of ${name}: the model was not made for training`,
+        `Cannot read the gradient of ${name}: it is frozen, or the model was not made for training`,
       );
     }
     return this.#read(name, gradient);
   }
 
   #read(name: string, flat: Tensor): Promise<Float32Array<ArrayBuffer>> {
-    const { first, shape } = this.#place(name);
+    const { first, shape } = this.place(name);
     return read(this.device, slice(flat, first, shape, name));
   }
 

@@ -182,6 +182,12 @@ export class Trainer {
     return results;
   }
 
+  /** Counts on as after `step` steps; see training_state.ts. */
+  goTo(step: number): void {
+    this.#step = step;
+    this.optimizer.scaler?.goTo(step, this.model.device);
+  }
+
   /** Steps since the last `results()`. */
   get pending(): number {
     return this.#pending;

@@ -37,6 +37,11 @@ export function applyTuning(device: Device, { matmul, dtype }: Tuning): void {
   device.preferredDtype = Promise.resolve(dtype);
 }
 
+/** What is used on a device by a model of `dtype`. */
+export function tuningOf(device: Device, dtype: Activation): Tuning {
+  return { matmul: device.matmulChoices ?? fixedChoices(device), dtype };
+}
+
 /** Whether `value`, from a file, is a tuning that this device can run. */
 export function isTuning(device: Device, value: unknown): value is Tuning {
   if (typeof value !== "object" || value === null) return false;

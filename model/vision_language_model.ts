@@ -12,18 +12,21 @@ import { type Activation, slice, type Tensor } from "../shaders/runtime/tensor.t
 import { scatterRows } from "../shaders/scatter_rows.ts";
 import type { Backbone } from "./backbones.ts";
 import { expectedParameters, openCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import type { VLMConfig } from "./config.ts";
+import type { Part, VLMConfig } from "./config.ts";
 import { initialValues, normalGenerator, uniformGenerator } from "./initialization.ts";
 import type { BatchInputs } from "./inputs.ts";
 import { LanguageModel } from "./language_model.ts";
 import { ModalityProjector } from "./modality_projector.ts";
 import { ParameterStore } from "./module.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { ViT } from "./vision_transformer.ts";
 
 /** How to make a model. */
 export interface ModelOptions {
   /** Whether to make gradients; false by default. */
   readonly training?: boolean;
+  /** Parts that do not train; none when absent. */
+  readonly frozen?: readonly Part[];
   /** "f16" for mixed precision, where the device has it; "f32" by default. */
   readonly dtype?: Activation;
 }
@@ -53,14 +56,18 @@ export class VisionLanguageModel {
   constructor(
     readonly device: Device,
     readonly config: VLMConfig,
-    { training = false, dtype = "f32" }: ModelOptions = {},
+    { training = false, frozen = [], dtype = "f32" }: ModelOptions = {},
   ) {
     if (dtype === "f16" && !device.f16) {
       throw new DeviceError(
         `Cannot make a model in f16: ${device.description} has no shader-f16, expected a GPU that has; use --dtype f32`,
       );
     }
-    this.store = new ParameterStore(device, expectedParameters(config), { training, dtype });
+    this.store = new ParameterStore(device, expectedParameters(config), {
+      training,
+      frozen,
+      dtype,
+    });
     this.vision_encoder = new ViT(this.store, config);
     this.MP = new ModalityProjector(this.store, config);
     this.decoder = new LanguageModel(this.store, config);
@@ -128,7 +135,11 @@ export class VisionLanguageModel {
   /** Writes config.json and model.safetensors, as nanoVLM's save_pretrained does. */
   savePretrained(dir: string): Promise<void> {
     const frequencies = this.#frequencies;
-    return saveCheckpoint(dir, this.config, (name) => this.store.read(name), { frequencies });
+    const tensors = this.store.shapes.map(({ name }) =>
+      [name, this.store.parameter(name).value] as const
+    );
+    const ahead = new ReadAhead(this.device, new Map(tensors));
+    return saveCheckpoint(dir, this.config, (name) => ahead.load(name), { frequencies });
   }
 
   /** Records images and text up to the last norm: -> (B, L, C). */

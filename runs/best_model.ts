@@ -19,8 +19,16 @@ export class BestModel {
   #quality: Quality | undefined;
   #isNewest = false;
 
-  /** Keeps models in `folder`. */
-  constructor(readonly folder: string) {}
+  /** Keeps models in `folder`; the best one of a resumed run is there already. */
+  constructor(readonly folder: string, best?: Quality & { readonly step: number }) {
+    this.#quality = best;
+    this.#step = best?.step ?? 0;
+  }
+
+  /** What the best model reached; undefined before there is one. */
+  get quality(): Quality | undefined {
+    return this.#quality;
+  }
 
   /** The step after which the best model was saved; 0 before there is one. */
   get step(): number {
@@ -28,18 +36,20 @@ export class BestModel {
   }
 
   /**
-   * Saves a model if none was better.
-   *
-   * @param step steps that it has taken
-   * @returns whether it did
+   * Whether the model after `step` steps is better than all before; save() it then, once a checkpoint that says so is on the
+   * disk: so that, whatever stops the process, the checkpoint's word about the best model in the folder holds.
    */
-  async consider(model: VisionLanguageModel, step: number, quality: Quality): Promise<boolean> {
+  consider(step: number, { accuracy, loss }: Quality): boolean {
+    const quality = { accuracy, loss };
     this.#isNewest = this.#quality === undefined || isBetter(quality, this.#quality);
-    if (!this.#isNewest) return false;
+    if (this.#isNewest) [this.#step, this.#quality] = [step, quality];
+    return this.#isNewest;
+  }
+
+  /** Keeps `model` as the best one. */
+  async save(model: VisionLanguageModel): Promise<void> {
+    this.#isNewest = true;
     await model.savePretrained(this.folder);
-    this.#step = step;
-    this.#quality = quality;
-    return true;
   }
 
   /** Gives `model` the weights of the best one again. */

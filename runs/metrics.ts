@@ -16,16 +16,18 @@ export class Metrics implements Disposable {
   }
 
   /**
-   * Makes the folder, if needed, and starts the file in it anew.
+   * Makes the folder, if needed, and starts the file in it anew, or behind its first `keptBytes`: a resumed run writes again
+   * what came after its checkpoint.
    *
    * @throws {Error} where that cannot be written
    */
-  static open(folder: string): Metrics {
+  static open(folder: string, keptBytes = 0): Metrics {
     try {
       Deno.mkdirSync(folder, { recursive: true });
-      return new Metrics(
-        Deno.openSync(`${folder}/metrics.jsonl`, { write: true, create: true, truncate: true }),
-      );
+      const file = Deno.openSync(`${folder}/metrics.jsonl`, { write: true, create: true });
+      file.truncateSync(Math.min(keptBytes, file.statSync().size));
+      file.seekSync(0, Deno.SeekMode.End);
+      return new Metrics(file);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new Error(
@@ -40,6 +42,12 @@ export class Metrics implements Disposable {
   write(metric: Metric): void {
     let bytes = new TextEncoder().encode(`${JSON.stringify(metric)}\n`);
     while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+  }
+
+  /** Puts what was written on the disk, and says how many bytes that is. */
+  async sync(): Promise<number> {
+    await this.#file.sync();
+    return (await this.#file.stat()).size;
   }
 
   /** Ends the file. */

@@ -5,6 +5,7 @@
  * Beside the loop of train.ts. Ours.
  */
 import type { LearningRates } from "../model/optimizer.ts";
+import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
 import type { Display } from "./display.ts";
 import type { Metrics } from "./metrics.ts";
@@ -33,20 +34,31 @@ const MOST_IN_FLIGHT = 8;
 /** Slow steps are read one by one, so that the display moves at least this often. */
 const SECONDS_BETWEEN_READS = 1;
 
+/** The loss scale is halved each time: so many steps in a row are no search for the right one any more. */
+const MOST_SKIPPED_IN_A_ROW = 20;
+
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** A share of the time that is worth a word. */
+const NOTABLE_WAIT = 0.05;
+
 /** Follows the steps of a run. */
 export class StepLog {
-  readonly #begin = performance.now();
+  #begin = performance.now();
   #taken: Step[] = [];
   #since = performance.now();
   #waited = 0;
+  /** Of all steps, and how much of it was waiting for data. */
+  #milliseconds = { all: 0, waiting: 0 };
   #skipped = 0;
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
   #skippedSteps = 0;
+  #skippedInARow = 0;
+  /** Names of the rows that were left out. */
+  readonly #skippedRows = new Set<string>();
 
   constructor(
     readonly display: Display,
@@ -64,6 +76,28 @@ export class StepLog {
   /** Time since the run began. */
   get seconds(): number {
     return (performance.now() - this.#begin) / 1000;
+  }
+
+  /** What it counts, for a checkpoint, with no step under way. */
+  state(): LogState {
+    return {
+      samples: this.#samples,
+      cut: this.#cut,
+      skipped_steps: this.#skippedSteps,
+      skipped_in_a_row: this.#skippedInARow,
+      skipped_rows: [...this.#skippedRows],
+      seconds: this.seconds,
+    };
+  }
+
+  /** Counts on from a checkpoint. */
+  restore(state: LogState): void {
+    this.#samples = state.samples;
+    this.#cut = state.cut;
+    this.#skippedSteps = state.skipped_steps;
+    this.#skippedInARow = state.skipped_in_a_row;
+    for (const name of state.skipped_rows) this.#skippedRows.add(name);
+    this.#begin = performance.now() - 1000 * state.seconds;
   }
 
   /** Notes a step under way. */
@@ -88,6 +122,15 @@ export class StepLog {
       "and teach nothing; raise it with --set lm_max_length=N";
   }
 
+  /** How much of the steps' time was waiting for data, "" if little. */
+  get waitNote(): string {
+    const share = this.#milliseconds.waiting / this.#milliseconds.all;
+    if (!(share > NOTABLE_WAIT)) return "";
+    return `Note: ${
+      Math.round(100 * share)
+    } % of the time was waiting for data; more threads may help: --workers N`;
+  }
+
   /**
    * Completes the steps under way.
    *
@@ -98,10 +141,13 @@ export class StepLog {
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
     const sum = (of: (step: Step) => number) => this.#taken.reduce((n, step) => n + of(step), 0);
+    const waiting = data.waitMilliseconds - this.#waited;
+    this.#milliseconds.all += 1000 * seconds;
+    this.#milliseconds.waiting += waiting;
     const speed = {
       samples_per_second: sum(({ samples }) => samples) / seconds,
       tokens_per_second: sum(({ tokens }) => tokens) / seconds,
-      data_wait: (data.waitMilliseconds - this.#waited) / 1000 / seconds,
+      data_wait: waiting / 1000 / seconds,
     };
     this.#secondsPerStep = seconds / this.#taken.length;
     this.#taken.forEach((step, i) => {
@@ -116,6 +162,8 @@ export class StepLog {
     });
     this.#taken = [];
     for (const { imageName, reason } of data.skipped.slice(this.#skipped)) {
+      if (this.#skippedRows.has(imageName)) continue; // known from before the run was resumed
+      this.#skippedRows.add(imageName);
       this.metrics.write({ skipped: imageName, reason });
       this.display.print(`Skipped ${imageName}: ${reason}`);
     }
@@ -130,10 +178,13 @@ export class StepLog {
   ): void {
     const isSkipped = skipped > this.#skippedSteps;
     this.#skippedSteps = skipped;
-    if (lossScale < 1) {
+    this.#skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
+    if (lossScale < 1 || this.#skippedInARow >= MOST_SKIPPED_IN_A_ROW) {
       throw new RangeError(
-        `Cannot go on training: gradients overflow f16 at step ${step} even with a loss scale of ${lossScale}, expected ` +
-          `one of at least 1; use --dtype f32, or lower the learning rates with --lr-mp and --lr-backbones`,
+        `Cannot go on training: gradients overflow f16 at step ${step}, after ${this.#skippedInARow} skipped steps in a ` +
+          `row, even with a loss scale of ${lossScale}, expected one of at least 1 and fewer than ` +
+          `${MOST_SKIPPED_IN_A_ROW} such steps; use --dtype f32, or lower the learning rates with --lr-mp and ` +
+          `--lr-backbones`,
       );
     }
     if (Number.isFinite(loss) && (isSkipped || Number.isFinite(gradientNorm))) return;

@@ -10,13 +10,16 @@ import { Loader } from "../data/loader.ts";
 import { permutation, Random } from "../data/random.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
 
+/** Held-out questions that are asked while training, at most; in the end all are. */
+export const MOST_WHILE_TRAINING = 512;
+
 /** Training batches and held-out questions. */
 export interface TrainingData {
   readonly loader: Loader;
   /** The rows that the loader draws from. */
   readonly dataset: Dataset;
   readonly heldOut: Samples;
-  /** Numbers of the held-out samples. */
+  /** Numbers of the held-out samples to ask: at most `eval_limit`. */
   readonly indices: readonly number[];
 }
 
@@ -60,14 +63,16 @@ export async function openTrainingData(
     std: vlm.vit_pixel_std,
     batchSize: train.batch_size,
     seed: train.seed,
+    bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
+    ...(train.data_workers === null ? {} : { workers: train.data_workers }),
   });
   try {
     const held = validation === null
       ? await openDataset(spec, "validation", { ...datasetOptions, hub })
       : await openDataset(validation, "validation", { ...sourceOptions(train), hub });
     const heldOut = await Samples.open(held, train.questions_per_row);
-    const indices = Array.from({ length: heldOut.length }, (_, i) => i);
-    return { loader, dataset, heldOut, indices };
+    const all = Array.from({ length: heldOut.length }, (_, i) => i);
+    return { loader, dataset, heldOut, indices: sampleOf(all, train.eval_limit ?? Infinity) };
   } catch (error) {
     loader.close();
     throw error;

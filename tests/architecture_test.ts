@@ -13,7 +13,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 /** What scripts at the top may import of each other. */
 const SCRIPTS_BELOW: Readonly<Record<string, readonly string[]>> = {
   "train.ts": ["eval.ts"],
-  "mod.ts": ["train.ts", "eval.ts", "generate.ts"],
+  "mod.ts": ["train.ts", "eval.ts", "generate.ts", "push.ts"],
 };
 const LONGEST_FILE = 300;
 
@@ -52,6 +52,7 @@ function importsOf({ path, text }: SourceFile): string[] {
 function isAllowed(importer: string, imported: string): boolean {
   const from = roomOf(importer), to = roomOf(imported);
   if (from === "tests") return true;
+  if (imported === "deno.json") return true; // for the version
   if (to === "tests" || imported.startsWith("..")) return false;
   if (from === "commands" && imported === "shaders/runtime/device.ts") return true;
   if (from !== "" && to !== "") return from === to || (BELOW[from] ?? []).includes(to);
@@ -95,6 +96,7 @@ Deno.test("the rule about imports refuses what it should, and finds every kind o
     ["generate.ts", 'import "./eval.ts";', false],
     ["runs/a.ts", 'import "../model/config.ts";', true],
     ["runs/a.ts", 'import "../commands/flags.ts";', false],
+    ["runs/a.ts", 'import DENO from "../deno.json" with { type: "json" };', true],
     ["commands/a.ts", 'import "../shaders/linear.ts";', false],
     ["elsewhere/a.ts", 'import "../model/config.ts";', false],
   ];

@@ -98,9 +98,13 @@ export class RepositoryCache {
     if (await this.commitOf(revision) !== commit) await writeWhole(this.#ref(revision), commit);
   }
 
+  #tree(commit: string): string {
+    return `${this.folder}/trees/${commit}.json`;
+  }
+
   /** A commit's listing, if it was saved by us or by Python. */
   async readTree(commit: string): Promise<RemoteFile[] | undefined> {
-    const text = await readTextIfThere(`${this.folder}/trees/${commit}.json`);
+    const text = await readTextIfThere(this.#tree(commit));
     if (text === undefined) return undefined;
     try {
       const { format_version, files } = JSON.parse(text);
@@ -121,7 +125,7 @@ export class RepositoryCache {
 
   /** Remembers a commit's listing, in the form in which Python does. */
   async saveTree(commit: string, files: readonly RemoteFile[]): Promise<void> {
-    const path = `${this.folder}/trees/${commit}.json`;
+    const path = this.#tree(commit);
     if (await sizeOf(path) !== undefined) return;
     const entries = files.map(({ path, size, blobId, sha256, xetHash }) => [path, {
       size,
@@ -131,6 +135,11 @@ export class RepositoryCache {
     }]);
     const tree = { format_version: TREE_VERSION, files: Object.fromEntries(entries) };
     await writeWhole(path, JSON.stringify(tree));
+  }
+
+  /** Has a commit's listing asked for anew the next time. */
+  async forgetTree(commit: string): Promise<void> {
+    await removeIfThere(this.#tree(commit));
   }
 
   /** The files of a snapshot on disk, whoever put them there. */

@@ -90,25 +90,27 @@ function refusal(code: string, text: string, { subject, endpoint, hasToken }: As
     (hasToken ? ", and that your token may read it" : "; if it is private, set HF_TOKEN");
 }
 
+/** Worth asking again: busy, in trouble, or unhappy with the range. */
+function isTransient(status: number, isHub: boolean): boolean {
+  // A signed address at another host that has run out says 403: the Hub gives a new one.
+  return status >= 500 || [408, 416, 429].includes(status) || (!isHub && status === 403);
+}
+
 /** The error that an answer other than success means. */
 export function statusError(response: Response, asked: Asked): HubError {
   const { status, headers } = response;
   const text = headers.get("X-Error-Message") ?? "";
   const code = headers.get("X-Error-Code") ?? (status === 403 ? "Forbidden" : "");
   const start = `Cannot read ${describe(asked.subject)}: found `;
-  if (status === 401 || status === 403 || status === 404) {
+  const { origin } = new URL(response.url);
+  const isHub = origin === new URL(asked.endpoint).origin;
+  if (isHub && (status === 401 || status === 403 || status === 404)) {
     return new HubError(`${start}${refusal(code, text, asked)} (status ${status})`, { status });
   }
-  const host = response.url === "" ? asked.endpoint : new URL(response.url).origin;
-  const found = `${start}status ${status} from ${host}${text && `, "${text}"`}, expected success`;
-  if (status === 408 || status === 416 || status === 429 || status >= 500) {
-    const busy = status === 429 ? ". There were too many requests: wait, or set HF_TOKEN" : "";
-    return new TransientError(found + busy, {
-      status,
-      retryAfterMilliseconds: retryAfter(headers),
-    });
-  }
-  return new HubError(found, { status });
+  const found = `${start}status ${status} from ${origin}${text && `, "${text}"`}, expected success`;
+  if (!isTransient(status, isHub)) return new HubError(found, { status });
+  const busy = status === 429 ? ". There were too many requests: wait, or set HF_TOKEN" : "";
+  return new TransientError(found + busy, { status, retryAfterMilliseconds: retryAfter(headers) });
 }
 
 /** An error of the disk in words, if it is one; other errors as they are. */

@@ -136,15 +136,25 @@ export class HubRepository implements Repository {
       else unknown.push(path);
     }
     if (unknown.length > 0) throw this.#notCached(unknown);
-    await downloadFiles({
-      client: this.#client,
-      cache: this.#cache,
-      subject: this.#subject,
-      commit: this.commit,
-      files: missing,
-    });
+    await this.#fetch(missing);
     if (this.#known.isReachable) await this.#remember(missing.length > 0);
     return this.#cache.snapshot(this.commit);
+  }
+
+  async #fetch(files: readonly RemoteFile[]): Promise<void> {
+    const { commit } = this;
+    try {
+      await downloadFiles({
+        client: this.#client,
+        cache: this.#cache,
+        subject: this.#subject,
+        commit,
+        files,
+      });
+    } catch (error) {
+      await this.#cache.forgetTree(commit); // its hashes and sizes may be what is wrong
+      throw error;
+    }
   }
 
   /** Notes what the revision is, for when there is no network. */
@@ -172,5 +182,6 @@ export class HubRepository implements Repository {
 
 function isReadOnly(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return error instanceof Deno.errors.PermissionDenied || code === "EROFS";
+  return error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable || code === "EROFS";
 }

@@ -40,11 +40,12 @@ Deno.test("trainingRequest() takes flags by name over --set over a file over the
 
 Deno.test("trainingRequest() gives every flag its key", async () => {
   const line = "--train-dataset a --val-dataset b --max-steps 5 --lr-mp 0.1 --lr-backbones 0.2 " +
-    "--eval-every 7 --seed 8 --out c";
+    "--eval-every 7 --seed 8 --workers 3 --out c";
   const { config: { train, vlm }, out } = await request(...line.split(" "));
   assertEquals([train.train_dataset_path, train.train_dataset_name], ["a", []]);
   assertEquals([train.val_dataset_path, train.test_dataset_path], ["b", null]);
   assertEquals([train.max_training_steps, train.eval_interval, train.seed], [5, 7, 8]);
+  assertEquals(train.data_workers, 3);
   assertEquals([train.lr_mp, train.lr_backbones], [0.1, 0.2]);
   assertEquals([out, vlm.vlm_checkpoint_path], ["c", "c"]);
 });

@@ -14,9 +14,11 @@ testOnDevices(
     const model = await VisionLanguageModel.fromScratch(device, SMALL, options);
     const best = new BestModel(await Deno.makeTempDir());
     // Every step's model is told apart by one parameter, which holds the step.
-    const consider = (step: number, accuracy: number, loss: number) => {
+    const consider = async (step: number, accuracy: number, loss: number) => {
       model.store.upload(NAME, new Float32Array(SMALL.lm_hidden_dim).fill(step));
-      return best.consider(model, step, { accuracy, loss });
+      const isBest = best.consider(step, { accuracy, loss });
+      if (isBest) await best.save(model);
+      return isBest;
     };
     assert(await consider(1, 0, NaN), "the first is kept, however bad");
     assert(await consider(2, 0, 3), "a loss is better than none");

@@ -1,0 +1,80 @@
+/**
+ * Flags of train.ts about checkpoints: how often, how many, and going on from one.
+ *
+ * Beside commands/training_config.ts. Ours.
+ */
+import type { MemoryRequest } from "../model/plan_choice.ts";
+import { type SavedRun, savedRun } from "../model/trainer_state.ts";
+import { statOf } from "./checkpoints.ts";
+import { type Arguments, type Flags, wholeNumber } from "./flags.ts";
+
+/** The flags. */
+export const RESUME_FLAGS = {
+  "checkpoint-every": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "steps between checkpoints to resume from (default: one with each evaluation)",
+  },
+  "keep": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "how many of those to keep, the newest ones (default: 2)",
+  },
+  "resume": {
+    value: "DIR",
+    isValueOptional: true,
+    help: "go on with the run in that folder, or in --out, or else with the newest one; with its " +
+      "settings, and flags only to change them",
+  },
+  "force": {
+    help: "go on though changes make the run another one, or begin anew over an unfinished run",
+  },
+} as const satisfies Flags;
+
+/**
+ * The run that --resume names; undefined without that flag.
+ *
+ * @param out where the run is if the flag does not say; the newest one under `runs` when undefined
+ * @throws {Error} where there is none
+ * @throws {SyntaxError} where its state is damaged
+ */
+export function runToResume(
+  args: Arguments<typeof RESUME_FLAGS>,
+  out: string | undefined,
+  runs: string,
+): SavedRun | undefined {
+  const asked = args.text("resume");
+  if (asked === undefined) return undefined;
+  const folder = asked !== "" ? asked.replace(/(?<=.)\/+$/, "") : out ?? newestRun(runs);
+  const saved = folder === undefined ? undefined : savedRun(folder);
+  if (saved) return saved;
+  throw new Error(
+    `Cannot resume ${folder === undefined ? "a run" : `the run in "${folder}"`}: ${
+      folder === undefined
+        ? `there is none under "${runs}/"`
+        : statOf(folder)
+        ? "no checkpoint of a run is there"
+        : "no such folder"
+    }, expected one that training has saved in; name it with --resume=DIR, or begin one without --resume`,
+  );
+}
+
+/** The folder under `runs` whose run has saved last. */
+function newestRun(runs: string): string | undefined {
+  const names = statOf(runs)?.isDirectory ? [...Deno.readDirSync(runs)] : [];
+  const saved = names.flatMap(({ name }) => {
+    const time = statOf(`${runs}/${name}/latest`)?.mtime?.getTime();
+    return time === undefined ? [] : [{ dir: `${runs}/${name}`, time }];
+  });
+  return saved.sort((a, b) => b.time - a.time)[0]?.dir;
+}
+
+/** How the resumed run took its steps, where the flags do not say otherwise. */
+export function memoryAsBefore(asked: MemoryRequest, { state: { plan } }: SavedRun): MemoryRequest {
+  const { microBatchSize, recompute } = asked;
+  return {
+    ...asked,
+    microBatchSize: typeof microBatchSize === "number" ? microBatchSize : plan.micro_batch_size,
+    recompute: recompute === "auto" ? plan.recompute : recompute,
+  };
+}

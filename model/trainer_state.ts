@@ -1,0 +1,132 @@
+/**
+ * trainer_state.json: where a training run stood, how it was set up, and what it had found, beside the model and the moments
+ * of a checkpoint.
+ *
+ * Written by runs/checkpoints.ts; read when a run is resumed, before anything else of it. Source: trainer_state.json of
+ * Hugging Face's Trainer, with keys of ours.
+ */
+import { readJson } from "./checkpoint.ts";
+import type { Config } from "./config.ts";
+import type { Tuning } from "./tuning.ts";
+
+/** Counts up when older files can no longer be read. */
+const FORMAT = 1;
+const FILE = "trainer_state.json";
+/** In a run's folder: names the newest complete checkpoint in it. */
+export const LATEST = "latest";
+
+/** The content of a trainer_state.json. */
+export interface TrainerState {
+  readonly format: typeof FORMAT;
+  /** What wrote it. */
+  readonly version: { readonly nanovlm: string; readonly deno: string };
+  /** Steps taken. */
+  readonly step: number;
+  /** Steps of the whole run. */
+  readonly steps: number;
+  /** The effective configuration. */
+  readonly config: Config;
+  /** The model that the run began from; null for a new one. */
+  readonly checkpoint: string | null;
+  /** The place in the stream of training batches. */
+  readonly loader: { readonly seed: number; readonly epoch: number; readonly index: number };
+  /** Questions to train on and to evaluate on. */
+  readonly data: { readonly samples: number; readonly held_out: number };
+  /** What was computed on, and by which kernels: others round otherwise. */
+  readonly device: { readonly description: string; readonly tuning: Tuning };
+  /** How a step was taken. */
+  readonly plan: { readonly micro_batch_size: number; readonly recompute: "on" | "off" };
+  /** The best model so far; null before the first evaluation. A loss of null is no number. */
+  readonly best: {
+    readonly step: number;
+    readonly accuracy: number;
+    readonly loss: number | null;
+  } | null;
+  /** Bytes of metrics.jsonl up to here. */
+  readonly metrics_bytes: number;
+  /** What the log of steps counts. */
+  readonly log: LogState;
+  /** The most that was taken on the GPU before the first evaluation; null before that. */
+  readonly peak_bytes: number | null;
+}
+
+/** What a run's log counts from its first step on. */
+export interface LogState {
+  readonly samples: number;
+  /** Samples that were longer than `lm_max_length`. */
+  readonly cut: number;
+  /** Steps skipped in mixed precision, and how many of them were the last ones. */
+  readonly skipped_steps: number;
+  readonly skipped_in_a_row: number;
+  /** Names of the rows that could not be read. */
+  readonly skipped_rows: readonly string[];
+  /** Time that training took, of all parts of the run. */
+  readonly seconds: number;
+}
+
+/** A checkpoint of a run. */
+export interface SavedRun {
+  /** The checkpoint's folder. */
+  readonly folder: string;
+  /** The run's folder, which the checkpoint's is in. */
+  readonly out: string;
+  readonly state: TrainerState;
+}
+
+/**
+ * The newest complete checkpoint of the run in folder `out`, or the checkpoint `out` itself; undefined where there is none.
+ *
+ * @throws {Error} where it is named but not there
+ * @throws {SyntaxError} where its trainer_state.json is no JSON, or of another format
+ */
+export function savedRun(out: string): SavedRun | undefined {
+  if (isFile(`${out}/${FILE}`)) {
+    return { folder: out, out: parentOf(out), state: readState(out) };
+  }
+  if (!isFile(`${out}/${LATEST}`)) return undefined;
+  const folder = `${out}/${Deno.readTextFileSync(`${out}/${LATEST}`).trim()}`;
+  if (!isFile(`${folder}/${FILE}`)) {
+    throw new Error(
+      `Cannot find the checkpoint "${folder}", which "${out}/${LATEST}" names: there is no ${FILE} in it, expected a ` +
+        `complete checkpoint; give another one in that folder with --resume DIR`,
+    );
+  }
+  return { folder, out, state: readState(folder) };
+}
+
+function parentOf(folder: string): string {
+  const [, parent = "."] = /^(.*)[\\/][^\\/]+[\\/]*$/.exec(folder) ?? [];
+  return parent;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+function readState(folder: string): TrainerState {
+  const path = `${folder}/${FILE}`;
+  const json = readJson(path);
+  const format = typeof json === "object" && json !== null ? Reflect.get(json, "format") : json;
+  if (format === FORMAT) return json as TrainerState;
+  throw new SyntaxError(
+    `Cannot read "${path}": its format is ${
+      JSON.stringify(format)
+    }, expected ${FORMAT}; another version of nanoVLM wrote it`,
+  );
+}
+
+/** Where the state of a checkpoint goes, and its text. */
+export function formatState(
+  folder: string,
+  state: Omit<TrainerState, "format">,
+): { path: string; text: string } {
+  const text = `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`;
+  return { path: `${folder}/${FILE}`, text };
+}

@@ -1,0 +1,130 @@
+/**
+ * The checkpoints of a run, from which it goes on bit for bit: each a model folder that nanoVLM loads too, with what the
+ * optimizer, the loader and the log hold beside it.
+ *
+ * Between train.ts and run_folder.ts. Source: save_checkpoint() of Hugging Face's Trainer; nanoVLM saves the model only.
+ */
+import DENO from "../deno.json" with { type: "json" };
+import { writeAll, writeBeside } from "../model/safetensors.ts";
+import { formatState, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
+import { loadTrainingState, saveTrainingState } from "../model/training_state.ts";
+import { tuningOf } from "../model/tuning.ts";
+import type { BestModel } from "./best_model.ts";
+import type { Run } from "./run.ts";
+import { RunFolder } from "./run_folder.ts";
+
+const TRAINING_STATE = "training_state.safetensors";
+/** Beside the best model, where it has a tokenizer of its own. */
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
+
+/** Checkpoints to keep unless told otherwise: one, and one for the case that a disk damages it. */
+export const KEPT_CHECKPOINTS = 2;
+
+/** Where a run's checkpoints go. */
+export class Checkpoints {
+  readonly #folder: RunFolder;
+  /** Steps that the newest one has taken; 0 where there is none. */
+  #newest: number;
+
+  /** Of the run in folder `out`, which has checkpoints already where it is resumed. */
+  constructor(out: string, options: { keep: number; newest: number }) {
+    this.#folder = new RunFolder(out, options.keep);
+    this.#newest = options.newest;
+    if (options.newest === 0) this.#folder.clear();
+    else this.#folder.clean();
+  }
+
+  /** Steps that the newest one has taken; 0 where there is none. */
+  get newest(): number {
+    return this.#newest;
+  }
+
+  /**
+   * Writes one, and then the best model where this is it. No step may be under way.
+   *
+   * @returns its folder
+   * @throws {Error} where it cannot be written; those before stay
+   */
+  async save(run: Run, step: number): Promise<string> {
+    const { path } = this.#folder;
+    try {
+      const bytes = await run.metrics.sync();
+      const saved = await this.#folder.write(step, async (folder) => {
+        await run.model.savePretrained(folder);
+        await copyTokenizer(path, folder);
+        await saveTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer);
+        const state = formatState(folder, stateOf(run, step, bytes));
+        await writeText(state.path, state.text);
+      });
+      this.#newest = step;
+      if (run.best.step === step) await run.best.save(run.model);
+      return saved;
+    } catch (cause) {
+      if (!isFromDisk(cause)) throw cause;
+      throw new Error(
+        `Cannot save step ${step} in "${path}": ${cause.message}, expected room to write in and a folder that stays; make ` +
+          `room there, or see who removed it`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** Whether the system refused, not the GPU or our own code. */
+function isFromDisk(error: unknown): error is Error {
+  return error instanceof Error && ("code" in error || error.name in Deno.errors);
+}
+
+/** Gives the run what the checkpoint says, its model excepted. */
+export async function restoreRun(run: Run, { folder, state }: SavedRun): Promise<void> {
+  loadTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer, state.step);
+  run.log.restore(state.log);
+  run.peakBytes = state.peak_bytes ?? undefined;
+  const { loader } = run.data;
+  const { seed, batch_size: batchSize } = run.config.train;
+  // The same place, unless --force changed what it is counted in.
+  const batch = Math.min(Math.floor(state.loader.index / batchSize), loader.batchesPerEpoch - 1);
+  loader.restore({ seed, epoch: state.loader.epoch, index: batch * batchSize });
+  // The process may have been killed between both.
+  if (run.best.step === state.step) await run.best.save(run.model);
+}
+
+/** What the best model of a resumed run reached. */
+export function bestOf(
+  state: TrainerState | undefined,
+): ConstructorParameters<typeof BestModel>[1] {
+  return state?.best ? { ...state.best, loss: state.best.loss ?? NaN } : undefined;
+}
+
+function stateOf(run: Run, step: number, metricsBytes: number): Omit<TrainerState, "format"> {
+  const { config, checkpoint = null, steps, data, plan, model: { device }, best, log } = run;
+  const { quality } = best;
+  return {
+    version: { nanovlm: DENO.version, deno: Deno.version.deno },
+    step,
+    steps,
+    config,
+    checkpoint,
+    loader: data.loader.state(),
+    data: { samples: data.loader.samples, held_out: data.indices.length },
+    device: { description: device.description, tuning: tuningOf(device, plan.dtype) },
+    plan: { micro_batch_size: plan.microBatchSize, recompute: plan.recompute },
+    best: quality ? { step: best.step, ...quality } : null,
+    metrics_bytes: metricsBytes,
+    log: log.state(),
+    peak_bytes: run.peakBytes ?? null,
+  };
+}
+
+async function copyTokenizer(from: string, to: string): Promise<void> {
+  const names = [...Deno.readDirSync(from)].map(({ name }) => name);
+  for (const name of TOKENIZER_FILES.filter((name) => names.includes(name))) {
+    const bytes = await Deno.readFile(`${from}/${name}`);
+    await writeBeside(`${to}/${name}`, (file) => writeAll(file, bytes));
+  }
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  await writeBeside(path, (file) => writeAll(file, bytes));
+}

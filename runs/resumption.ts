@@ -1,0 +1,112 @@
+/**
+ * Whether a run can go on as if it had never stopped: what differs from how it was begun, in settings, data and machine.
+ *
+ * Between train.ts and model/trainer_state.ts. Ours.
+ */
+import type { Config } from "../model/config.ts";
+import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
+import type { TrainingPlan } from "../model/training_plan.ts";
+import { tuningOf } from "../model/tuning.ts";
+import { shellWord } from "./report.ts";
+import type { Run } from "./run.ts";
+
+/**
+ * Keys that may change: where files go and how often, what the first weights were taken from, and what is compared by its
+ * effect, the steps of the run and the precision.
+ */
+const FREE: readonly string[] = [
+  ...["vlm_checkpoint_path", "checkpoint_every", "resume_from_vlm_checkpoint"],
+  ...["vlm_load_backbone_weights", "max_training_steps", "epochs", "dtype"],
+];
+
+/** What is compared with a checkpoint. */
+export type Resumable =
+  & Pick<Run, "config" | "checkpoint" | "steps" | "data">
+  & { readonly plan: TrainingPlan; readonly device: Run["model"]["device"] };
+
+/**
+ * Checks that a resumed run will give what an uninterrupted one gives.
+ *
+ * @throws {RangeError} where something differs, naming all of it
+ */
+export function requireSame({ folder, out, state }: SavedRun, now: Resumable): void {
+  const changes = differences(state, now);
+  const { metrics_bytes: bytes } = state;
+  const found = fileBytes(`${out}/metrics.jsonl`);
+  if (found < bytes) changes.push(`metrics.jsonl has ${found} bytes, was ${bytes} then`);
+  if (changes.length === 0) return;
+  throw new RangeError(
+    `Cannot resume "${folder}" so that nothing tells it from an uninterrupted run: ${
+      changes.join("; ")
+    }; expected ` +
+      `everything as it was; leave the changes out, or give --force to go on with them`,
+  );
+}
+
+/** "seed is 1, was 0" for all that makes other numbers. */
+function differences(state: TrainerState, now: Resumable): string[] {
+  const { plan, device, data, steps, checkpoint = null } = now;
+  const tuning = tuningOf(device, plan.dtype);
+  const pairs: [string, unknown, unknown][] = [
+    ...settingPairs(state.config, now.config),
+    ["the number of steps", state.steps, steps],
+    ["--checkpoint", state.checkpoint, checkpoint],
+    ["dtype", state.device.tuning.dtype, tuning.dtype],
+    ["--micro-batch-size", state.plan.micro_batch_size, plan.microBatchSize],
+    ["the number of training questions", state.data.samples, data.loader.samples],
+    ["the number of held-out questions", state.data.held_out, data.indices.length],
+    ["the GPU", state.device.description, device.description],
+    ["the kernels' tuning", state.device.tuning.matmul, tuning.matmul],
+  ];
+  return pairs.map(([name, was, is]) => [name, JSON.stringify(was), JSON.stringify(is)])
+    .filter(([, was, is]) => was !== is)
+    .map(([name, was, is]) => `${name} is ${is}, was ${was}`);
+}
+
+function settingPairs(was: Config, is: Config): [string, unknown, unknown][] {
+  const before = new Map<string, unknown>(Object.entries({ ...was.vlm, ...was.train }));
+  return Object.entries({ ...is.vlm, ...is.train })
+    .filter(([key]) => !FREE.includes(key) && before.has(key))
+    .map(([key, value]) => [key, before.get(key), value]);
+}
+
+function fileBytes(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/**
+ * Checks that a new run in folder `out` would not overwrite one that is to go on.
+ *
+ * @throws {Error} where an unfinished run is there
+ */
+export function requireNoUnfinished(out: string): void {
+  const saved = savedRun(out);
+  if (!saved || saved.state.step >= saved.state.steps) return;
+  const { step, steps } = saved.state;
+  throw new Error(
+    `Cannot begin a run in "${out}": an unfinished one is there, after step ${step} of ${steps}; expected an empty folder or a ` +
+      `finished run; go on with it: ${
+        resumeCommand(out)
+      }; or choose another folder with --out DIR, or discard it with --force`,
+  );
+}
+
+/** `error`, with what to do next where the run in `out` has a checkpoint, after step `newest`. */
+export function withAdvice(error: unknown, out: string, newest: number): unknown {
+  if (newest > 0 && error instanceof Error) {
+    error.message = `${
+      error.message.replace(/\.$/, "")
+    }; what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`;
+  }
+  return error;
+}
+
+/** The command that goes on with the run in folder `out`. */
+export function resumeCommand(out: string): string {
+  return `deno task train --resume=${shellWord(out)}`;
+}

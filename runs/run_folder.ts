@@ -1,0 +1,99 @@
+/**
+ * The folder of a run, and the checkpoints in it: each written beside, put on the disk, and renamed, so that whatever stops
+ * the process, every one that has its name is whole, and `latest` names one of them.
+ *
+ *     DIR/latest          "step-000250"
+ *     DIR/step-000250/    a checkpoint: the model, its tokenizer, training_state.safetensors, trainer_state.json
+ *     DIR/config.json, DIR/model.safetensors, …   the best model (best_model.ts)
+ *     DIR/metrics.jsonl   (metrics.ts)
+ *
+ * Under checkpoints.ts. Ours; the order of writes is that of "All File Systems Are Not Created Equal", Pillai et al. 2014.
+ */
+import { writeAll, writeBeside } from "../model/safetensors.ts";
+import { LATEST } from "../model/trainer_state.ts";
+
+const NAME = /^step-(\d+)$/;
+const PARTIAL = /\.partial$/;
+
+/** The folder of a run. */
+export class RunFolder {
+  /** Keeps the newest `keep` checkpoints in the folder `path`. */
+  constructor(readonly path: string, readonly keep: number) {}
+
+  /** Removes what a process left that was killed while it wrote. */
+  clean(): void {
+    for (const { name } of Deno.readDirSync(this.path)) {
+      if (PARTIAL.test(name)) Deno.removeSync(`${this.path}/${name}`, { recursive: true });
+    }
+  }
+
+  /** Removes all checkpoints: those of a run before, where a new one begins. */
+  clear(): void {
+    this.clean();
+    // First the name, so that it never stands for a checkpoint that is half gone.
+    if ([...Deno.readDirSync(this.path)].some(({ name }) => name === LATEST)) {
+      Deno.removeSync(`${this.path}/${LATEST}`);
+    }
+    this.#prune([]);
+  }
+
+  /**
+   * Writes the checkpoint after step `step` and removes old ones.
+   *
+   * @param fill puts the files into a folder, each of them on the disk when it is done
+   * @returns the checkpoint's folder
+   * @throws {Error} where it cannot be written; those before stay
+   */
+  async write(step: number, fill: (folder: string) => Promise<void>): Promise<string> {
+    const name = `step-${String(step).padStart(6, "0")}`;
+    const beside = `${this.path}/.${name}.partial`;
+    try {
+      await Deno.mkdir(beside);
+      await fill(beside);
+      await syncFolder(beside);
+      await remove(`${this.path}/${name}`); // one that no `latest` ever named, or of a run that was gone back in
+      await Deno.rename(beside, `${this.path}/${name}`);
+      await syncFolder(this.path);
+      const text = new TextEncoder().encode(`${name}\n`);
+      await writeBeside(`${this.path}/${LATEST}`, (file) => writeAll(file, text));
+      await syncFolder(this.path);
+    } catch (error) {
+      await remove(beside).catch(() => {}); // the next start does it
+      throw error;
+    }
+    const kept = this.#steps().filter((other) => other <= step).sort((a, b) => b - a);
+    this.#prune(kept.slice(0, this.keep));
+    return `${this.path}/${name}`;
+  }
+
+  #steps(): number[] {
+    const names = [...Deno.readDirSync(this.path)].map(({ name }) => NAME.exec(name)?.[1]);
+    return names.flatMap((digits) => digits === undefined ? [] : [Number(digits)]);
+  }
+
+  #prune(kept: readonly number[]): void {
+    for (const { name } of [...Deno.readDirSync(this.path)]) {
+      const [, digits] = NAME.exec(name) ?? [];
+      if (digits === undefined || kept.includes(Number(digits))) continue;
+      // Under its name only while it is whole.
+      const beside = `${this.path}/.${name}.partial`;
+      Deno.renameSync(`${this.path}/${name}`, beside);
+      Deno.removeSync(beside, { recursive: true });
+    }
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Puts the names in a folder on the disk; Windows does that by itself. */
+async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using folder = await Deno.open(path);
+  await folder.sync();
+}

@@ -1,0 +1,61 @@
+/**
+ * What came of a training run, as plain data and for people.
+ *
+ * Behind train.ts, which fills it in. Ours.
+ */
+import type { Example } from "./examples.ts";
+import { megabytes } from "./plan_report.ts";
+import { percent, type Score, scoreTable } from "./report.ts";
+
+/** What came of a run. Scores and loss are the saved model's, on all held-out questions. */
+export interface TrainingReport extends Score {
+  /** The folder with the model and metrics.jsonl. */
+  readonly out: string;
+  /** Steps taken. */
+  readonly steps: number;
+  /** The step after which the saved model was the best one. */
+  readonly best_step: number;
+  /** Mean over the labels of the held-out questions. */
+  readonly loss: number;
+  /** By kind of question. */
+  readonly by_category: Readonly<Record<string, Score>>;
+  /** Accuracy of always giving each kind of question's most frequent answer; null for multiple choice. */
+  readonly baseline_accuracy: number | null;
+  /** On `test_dataset_path`, where there is one. */
+  readonly test_accuracy: number | null;
+  /** What the plan said that training takes on the GPU. */
+  readonly planned_bytes: number;
+  /** The most that it took there before the first evaluation. */
+  readonly peak_bytes: number;
+  /** From the first step to the last evaluation while training. */
+  readonly seconds: number;
+  /** Questions about five held-out pictures. */
+  readonly examples: readonly Example[];
+  /** A command to try next. */
+  readonly command: string;
+}
+
+/** The report for people. */
+export function reportText(report: TrainingReport): string {
+  const { baseline_accuracy: baseline, test_accuracy: test } = report;
+  const lines = report.examples.map(({ question, expected, given }) =>
+    `  ${question.replaceAll(/\s+/g, " ")}  model: ${JSON.stringify(given)}  true: ${
+      JSON.stringify(expected)
+    }`
+  );
+  return [
+    `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
+    scoreTable(report, report.by_category),
+    `\nAccuracy ${percent(report.accuracy)}, loss ${report.loss.toFixed(4)}`,
+    `GPU memory of training: ${megabytes(report.peak_bytes)}, planned ${
+      megabytes(report.planned_bytes)
+    }`,
+    ...(baseline === null
+      ? []
+      : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
+    ...(test === null ? [] : [`Multiple-choice test: ${percent(test)}`]),
+    `\nFive held-out pictures:`,
+    ...lines,
+    `\nSaved in ${report.out}. Try it:\n  ${report.command}`,
+  ].join("\n");
+}

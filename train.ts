@@ -8,6 +8,7 @@ import { openDevice } from "./commands/device.ts";
 import { copyTokenizer, openTokenizer, tokenizerFolder } from "./commands/checkpoints.ts";
 import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
+import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import type { HubOptions } from "./data/hub.ts";
@@ -19,6 +20,7 @@ import { imageTokens } from "./model/inputs.ts";
 import { AdamW } from "./model/optimizer.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { ratesAt } from "./model/schedule.ts";
+import { savedRun } from "./model/trainer_state.ts";
 import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
@@ -28,13 +30,14 @@ import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
-import { Metrics } from "./runs/metrics.ts";
+import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { percent } from "./runs/report.ts";
+import { folded, percent } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
+import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
-import { EXIT_STATUS, type Stop, StopSignals } from "./runs/stop_signals.ts";
+import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
 import { reportText, type TrainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
@@ -50,7 +53,8 @@ interface EvaluatedRun extends Run {
 }
 
 /**
- * Trains a model and leaves the best one in the output folder, with checkpoints to resume the run from.
+ * Trains a model and leaves the best one in the output folder, with checkpoints to resume the run from. Where the loss is no
+ * number any more, the steps since the newest checkpoint are taken again, to tell which tensor went bad first.
  *
  * @param stop is looked at after each step, and closed behind the last one
  * @throws {Interrupted} where `stop` asked for it, after saving
@@ -61,35 +65,51 @@ interface EvaluatedRun extends Run {
 export async function train(
   request: TrainingRequest,
   display: Display = new Display(Deno.stdout),
-  stop: Stop = { signal: undefined, close: () => {} },
+  stop: Stop = NEVER,
+): Promise<TrainingReport> {
+  try {
+    return await trainOnce(request, display, stop);
+  } catch (error) {
+    if (!(error instanceof NotFinite) || request.checked !== undefined) throw error;
+    display.print(`${error.message}\nLooking for the tensor that went bad first`);
+    const resume = savedRun(request.out);
+    const again = resume && { resume, memory: memoryAsBefore(request.memory, resume) };
+    return await trainOnce({ ...request, ...again, checked: error.step }, display, stop);
+  }
+}
+
+async function trainOnce(
+  request: TrainingRequest,
+  display: Display,
+  stop: Stop,
 ): Promise<TrainingReport> {
   const run = await prepare(request, display);
   const { steps, stepsBefore, data, log, model, trainer, checkpoints } = run;
-  const { vlm, train } = run.config;
+  const { train } = run.config;
   const every = train.checkpoint_every ?? train.eval_interval;
+  // A run that was stopped while it evaluated goes on with that.
+  const first = request.resume?.state.is_evaluated === false ? stepsBefore : stepsBefore + 1;
   try {
-    display.print(describe(run));
-    for (let step = stepsBefore + 1; step <= steps; step++) {
-      const batch = await data.loader.next();
-      const rates = ratesAt(step - 1, steps, train);
-      await trainer.step(batch, rates); // does not wait for the GPU
+    display.print(folded(describe(run), display.columns));
+    for (let step = first; step <= steps; step++) {
+      if (step > stepsBefore) await takeStep(run, step, request.checked);
 
-      const tokens = batch.realTokens + batch.size * imageTokens(vlm);
-      log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows });
       const isLast = step === steps;
       const isEvaluated = isLast || train.eval_in_epochs && step % train.eval_interval === 0;
-      const isDue = isEvaluated || isLast || step % every === 0;
+      const isDue = isEvaluated || step % every === 0;
       if (log.isFull || isDue || stop.signal) log.settle(await trainer.results(), data.loader);
-
       if (isDue) run.peakBytes ??= model.device.peakBytes;
-      const isBest = isEvaluated && await evaluateNow(run, step, display);
-      if (isBest || isLast || step % every === 0 || stop.signal) await checkpoints.save(run, step);
+
+      const evaluation = isEvaluated ? await evaluateNow(run, step, { display, stop }) : "none";
+      const isSaved = isLast || step % every === 0 || evaluation === "best" || stop.signal;
+      if (isSaved) await checkpoints.save(run, step, evaluation !== "stopped");
       if (stop.signal) throw interrupted(stop.signal, request.out, step);
       if (isDue) log.resume(data.loader);
     }
     stop.close(); // all is saved
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
+    display.print(`Asking the best model all ${data.indices.length} held-out questions`);
     return await finish(run);
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
@@ -99,16 +119,37 @@ export async function train(
   }
 }
 
-/** Asks held-out questions; whether none of the models before was better. */
-async function evaluateNow(run: EvaluatedRun, step: number, display: Display): Promise<boolean> {
-  const { data, subject, metrics, best, config: { train } } = run;
+/** Takes a step; does not wait for the GPU. */
+async function takeStep(
+  { config: { vlm, train }, steps, data, log, model, trainer }: Run,
+  step: number,
+  checked: TrainingRequest["checked"],
+): Promise<void> {
+  const batch = await data.loader.next();
+  const rates = ratesAt(step - 1, steps, train);
+  if (checked === "all" || checked === step) await requireFinite(model, batch, step);
+  await trainer.step(batch, rates);
+  const tokens = batch.realTokens + batch.size * imageTokens(vlm);
+  const skippedRows = data.loader.skipped.length;
+  log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows, skippedRows });
+}
+
+/** Asks held-out questions; whether none of the models before was better, or that was stopped. */
+async function evaluateNow(
+  { data, subject, runLog, best, config: { train } }: EvaluatedRun,
+  step: number,
+  { display, stop }: { display: Display; stop: Stop },
+): Promise<"best" | "other" | "stopped"> {
+  if (stop.signal) return "stopped";
   const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
   const batchSize = train.mmstar_batch_size;
-  const result = await evaluate(subject, data.heldOut, { batchSize, indices });
+  const evaluating = evaluate(subject, data.heldOut, { batchSize, indices });
+  const result = await Promise.race([evaluating, stop.asked]);
+  if (!result) return "stopped";
   const isBest = best.consider(step, result);
-  metrics.write(evaluationMetric(step, result));
+  await runLog.evaluation(step, result, { samples: data.heldOut });
   display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
-  return isBest;
+  return isBest ? "best" : "other";
 }
 
 function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {
@@ -138,7 +179,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const stepsBefore = resume?.state.step ?? 0;
     const parts = { config, checkpoint, steps, data, plan };
     if (resume && !force) requireSame(resume, { ...parts, device });
-    const metrics = Metrics.open(out, resume?.state.metrics_bytes);
+    const runLog = RunLog.open(out, resume?.state);
+    runLog.begin({ ...parts, device });
     await copyTokenizer(tokenizerName, out);
     const { keep = KEPT_CHECKPOINTS } = request;
     const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
@@ -148,10 +190,10 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);
-    const log = new StepLog(display, metrics, steps);
+    const log = new StepLog(display, runLog, steps);
     const best = new BestModel(out, bestOf(resume?.state));
     const run: EvaluatedRun = {
-      ...{ ...parts, stepsBefore, metrics, log, model, trainer, best, peakBytes: undefined },
+      ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
       ...{ subject, test, checkpoints },
     };
     if (resume) await restoreRun(run, resume);
@@ -168,17 +210,13 @@ async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samp
 }
 
 /** Frees the GPU's memory and ends the loader. */
-async function release({ data, metrics, subject, trainer, model }: EvaluatedRun): Promise<void> {
+async function release({ data, runLog, subject, trainer, model }: EvaluatedRun): Promise<void> {
   data.loader.close();
-  metrics.close();
+  runLog.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();
   model.device.destroy();
-}
-
-function evaluationMetric(step: number, { accuracy, correct, total, loss }: Evaluation) {
-  return { step, accuracy, correct, total, validation_loss: loss };
 }
 
 function evaluationLine(step: number, { accuracy, correct, total, loss }: Evaluation): string {
@@ -189,7 +227,7 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
+  { config: { train }, steps, data, test, runLog, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
   const { seconds } = log;
   const { dataset, heldOut, indices } = data;
@@ -197,7 +235,7 @@ async function finish(
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
   const { answers, by_category, accuracy, correct, total, loss } = result;
-  metrics.write({ ...evaluationMetric(best.step, result), final: true });
+  await runLog.evaluation(best.step, result, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
   const question = examples[0]?.question ?? "";

@@ -26,6 +26,10 @@ export const RESUME_FLAGS = {
     help: "go on with the run in that folder, or in --out, or else with the newest one; with its " +
       "settings, and flags only to change them",
   },
+  "detect-anomaly": {
+    help: "look at all tensors of every step, which is slow, and stop at the first that is not " +
+      "finite; without, the step is taken again for that when the loss is not",
+  },
   "force": {
     help: "go on though changes make the run another one, or begin anew over an unfinished run",
   },

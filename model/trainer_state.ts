@@ -22,6 +22,8 @@ export interface TrainerState {
   readonly version: { readonly nanovlm: string; readonly deno: string };
   /** Steps taken. */
   readonly step: number;
+  /** Whether the evaluation that is due after that step, if one is, has been made. */
+  readonly is_evaluated: boolean;
   /** Steps of the whole run. */
   readonly steps: number;
   /** The effective configuration. */

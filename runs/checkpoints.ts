@@ -31,7 +31,7 @@ export class Checkpoints {
     this.#folder = new RunFolder(out, options.keep);
     this.#newest = options.newest;
     if (options.newest === 0) this.#folder.clear();
-    else this.#folder.clean();
+    else this.#folder.clean(options.newest);
   }
 
   /** Steps that the newest one has taken; 0 where there is none. */
@@ -42,23 +42,30 @@ export class Checkpoints {
   /**
    * Writes one, and then the best model where this is it. No step may be under way.
    *
-   * @returns its folder
+   * @param isEvaluated false where the evaluation after the step is still to be made
    * @throws {Error} where it cannot be written; those before stay
    */
-  async save(run: Run, step: number): Promise<string> {
+  async save(run: Run, step: number, isEvaluated: boolean): Promise<void> {
     const { path } = this.#folder;
     try {
-      const bytes = await run.metrics.sync();
-      const saved = await this.#folder.write(step, async (folder) => {
-        await run.model.savePretrained(folder);
-        await copyTokenizer(path, folder);
-        await saveTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer);
-        const state = formatState(folder, stateOf(run, step, bytes));
-        await writeText(state.path, state.text);
-      });
+      const bytes = await run.runLog.sync();
+      const place = { step, is_evaluated: isEvaluated, metrics_bytes: bytes };
+      const writeState = async (folder: string) => {
+        const { path, text } = formatState(folder, { ...place, ...stateOf(run) });
+        await writeBeside(path, (file) => writeAll(file, new TextEncoder().encode(text)));
+      };
+      // Where only the evaluation was missing, the rest is there.
+      if (step === this.#newest) await writeState(this.#folder.pathOf(step));
+      else {
+        await this.#folder.write(step, async (folder) => {
+          await run.model.savePretrained(folder);
+          await copyTokenizer(path, folder);
+          await saveTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer);
+          await writeState(folder);
+        });
+      }
       this.#newest = step;
       if (run.best.step === step) await run.best.save(run.model);
-      return saved;
     } catch (cause) {
       if (!isFromDisk(cause)) throw cause;
       throw new Error(
@@ -96,12 +103,13 @@ export function bestOf(
   return state?.best ? { ...state.best, loss: state.best.loss ?? NaN } : undefined;
 }
 
-function stateOf(run: Run, step: number, metricsBytes: number): Omit<TrainerState, "format"> {
+function stateOf(
+  run: Run,
+): Omit<TrainerState, "format" | "step" | "is_evaluated" | "metrics_bytes"> {
   const { config, checkpoint = null, steps, data, plan, model: { device }, best, log } = run;
   const { quality } = best;
   return {
     version: { nanovlm: DENO.version, deno: Deno.version.deno },
-    step,
     steps,
     config,
     checkpoint,
@@ -110,7 +118,6 @@ function stateOf(run: Run, step: number, metricsBytes: number): Omit<TrainerStat
     device: { description: device.description, tuning: tuningOf(device, plan.dtype) },
     plan: { micro_batch_size: plan.microBatchSize, recompute: plan.recompute },
     best: quality ? { step: best.step, ...quality } : null,
-    metrics_bytes: metricsBytes,
     log: log.state(),
     peak_bytes: run.peakBytes ?? null,
   };
@@ -122,9 +129,4 @@ async function copyTokenizer(from: string, to: string): Promise<void> {
     const bytes = await Deno.readFile(`${from}/${name}`);
     await writeBeside(`${to}/${name}`, (file) => writeAll(file, bytes));
   }
-}
-
-async function writeText(path: string, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  await writeBeside(path, (file) => writeAll(file, bytes));
 }

@@ -1,17 +1,20 @@
 /**
  * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens.
  *
- * Under step_log.ts and train.ts. Ours.
+ * Under run_log.ts. Ours.
  */
 
 /** One line. */
 export type Metric = Readonly<Record<string, unknown>>;
 
+/** The file's name in a run's folder. */
+export const METRICS_FILE = "metrics.jsonl";
+
 /** An open metrics.jsonl. Close it, or declare it with `using`. */
 export class Metrics implements Disposable {
   readonly #file: Deno.FsFile;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(readonly folder: string, file: Deno.FsFile) {
     this.#file = file;
   }
 
@@ -24,24 +27,23 @@ export class Metrics implements Disposable {
   static open(folder: string, keptBytes = 0): Metrics {
     try {
       Deno.mkdirSync(folder, { recursive: true });
-      const file = Deno.openSync(`${folder}/metrics.jsonl`, { write: true, create: true });
+      const file = Deno.openSync(`${folder}/${METRICS_FILE}`, { write: true, create: true });
       file.truncateSync(Math.min(keptBytes, file.statSync().size));
       file.seekSync(0, Deno.SeekMode.End);
-      return new Metrics(file);
+      return new Metrics(folder, file);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(
-        `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in; ` +
-          `choose another with --out DIR`,
-        { cause },
-      );
+      throw unwritable(folder, cause);
     }
   }
 
-  /** Appends a line. */
+  /** Appends a line. @throws {Error} where that cannot be written, as on a full disk */
   write(metric: Metric): void {
     let bytes = new TextEncoder().encode(`${JSON.stringify(metric)}\n`);
-    while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+    } catch (cause) {
+      throw unwritable(this.folder, cause);
+    }
   }
 
   /** Puts what was written on the disk, and says how many bytes that is. */
@@ -58,4 +60,13 @@ export class Metrics implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function unwritable(folder: string, cause: unknown): Error {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Error(
+    `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in and room there; choose another ` +
+      `with --out DIR, or make room`,
+    { cause },
+  );
 }

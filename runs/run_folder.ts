@@ -5,7 +5,7 @@
  *     DIR/latest          "step-000250"
  *     DIR/step-000250/    a checkpoint: the model, its tokenizer, training_state.safetensors, trainer_state.json
  *     DIR/config.json, DIR/model.safetensors, …   the best model (best_model.ts)
- *     DIR/metrics.jsonl   (metrics.ts)
+ *     DIR/metrics.jsonl, report.html, examples/, events.out.tfevents.…   (run_log.ts)
  *
  * Under checkpoints.ts. Ours; the order of writes is that of "All File Systems Are Not Created Equal", Pillai et al. 2014.
  */
@@ -20,16 +20,22 @@ export class RunFolder {
   /** Keeps the newest `keep` checkpoints in the folder `path`. */
   constructor(readonly path: string, readonly keep: number) {}
 
-  /** Removes what a process left that was killed while it wrote. */
-  clean(): void {
-    for (const { name } of Deno.readDirSync(this.path)) {
+  /** Removes what a process left that was killed while it wrote or removed, checkpoints before step `step` too. */
+  clean(step: number): void {
+    this.#removePartial();
+    const later = this.#steps().filter((other) => other > step);
+    this.#prune([...later, ...this.#newest(step)]);
+  }
+
+  #removePartial(): void {
+    for (const { name } of [...Deno.readDirSync(this.path)]) {
       if (PARTIAL.test(name)) Deno.removeSync(`${this.path}/${name}`, { recursive: true });
     }
   }
 
   /** Removes all checkpoints: those of a run before, where a new one begins. */
   clear(): void {
-    this.clean();
+    this.#removePartial();
     // First the name, so that it never stands for a checkpoint that is half gone.
     if ([...Deno.readDirSync(this.path)].some(({ name }) => name === LATEST)) {
       Deno.removeSync(`${this.path}/${LATEST}`);
@@ -45,7 +51,7 @@ export class RunFolder {
    * @throws {Error} where it cannot be written; those before stay
    */
   async write(step: number, fill: (folder: string) => Promise<void>): Promise<string> {
-    const name = `step-${String(step).padStart(6, "0")}`;
+    const name = nameOf(step);
     const beside = `${this.path}/.${name}.partial`;
     try {
       await Deno.mkdir(beside);
@@ -61,9 +67,19 @@ export class RunFolder {
       await remove(beside).catch(() => {}); // the next start does it
       throw error;
     }
-    const kept = this.#steps().filter((other) => other <= step).sort((a, b) => b - a);
-    this.#prune(kept.slice(0, this.keep));
+    this.#prune(this.#newest(step));
     return `${this.path}/${name}`;
+  }
+
+  /** The folder of the checkpoint after step `step`. */
+  pathOf(step: number): string {
+    return `${this.path}/${nameOf(step)}`;
+  }
+
+  /** The steps of the checkpoints to keep, up to `step`. */
+  #newest(step: number): number[] {
+    const steps = this.#steps().filter((other) => other <= step);
+    return steps.sort((a, b) => b - a).slice(0, this.keep);
   }
 
   #steps(): number[] {
@@ -81,6 +97,10 @@ export class RunFolder {
       Deno.removeSync(beside, { recursive: true });
     }
   }
+}
+
+function nameOf(step: number): string {
+  return `step-${String(step).padStart(6, "0")}`;
 }
 
 async function remove(path: string): Promise<void> {

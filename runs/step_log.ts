@@ -8,8 +8,9 @@ import type { LearningRates } from "../model/optimizer.ts";
 import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
 import type { Display } from "./display.ts";
-import type { Metrics } from "./metrics.ts";
+import { NotFinite } from "./not_finite.ts";
 import { clock, short } from "./report.ts";
+import type { RunLog, StepMetric } from "./run_log.ts";
 
 /** One step, as it is taken. */
 export interface Step {
@@ -21,6 +22,8 @@ export interface Step {
   readonly rates: LearningRates;
   /** Samples that were longer than `lm_max_length`, so that they taught nothing. */
   readonly cut: number;
+  /** Rows left out up to its batch, so that they are named behind it whenever results are read; all when absent. */
+  readonly skippedRows?: number;
 }
 
 /** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
@@ -40,6 +43,9 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** What a narrow terminal does not show of a step, the first of these first. */
+const LEAST_IMPORTANT = ["tokens", "wait", "rates", "samples"];
+
 /** A share of the time that is worth a word. */
 const NOTABLE_WAIT = 0.05;
 
@@ -51,7 +57,6 @@ export class StepLog {
   #waited = 0;
   /** Of all steps, and how much of it was waiting for data. */
   #milliseconds = { all: 0, waiting: 0 };
-  #skipped = 0;
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
@@ -61,8 +66,8 @@ export class StepLog {
   readonly #skippedRows = new Set<string>();
 
   constructor(
-    readonly display: Display,
-    readonly metrics: Metrics,
+    readonly display: Pick<Display, "columns" | "print" | "update">,
+    readonly runLog: Pick<RunLog, "step" | "write">,
     /** Of the whole run. */
     readonly steps: number,
   ) {}
@@ -136,7 +141,7 @@ export class StepLog {
    *
    * @param results one for each of them
    * @param data where the steps' batches came from
-   * @throws {RangeError} where a loss is no number any more, or f16 cannot hold the gradients
+   * @throws {NotFinite} where a loss is no number any more, or f16 cannot hold the gradients
    */
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
@@ -150,25 +155,32 @@ export class StepLog {
       data_wait: waiting / 1000 / seconds,
     };
     this.#secondsPerStep = seconds / this.#taken.length;
-    this.#taken.forEach((step, i) => {
+    let last: StepMetric | undefined;
+    for (const [i, step] of this.#taken.entries()) {
       const result = results[i] ?? { loss: NaN, gradientNorm: NaN };
       this.#requireSound(step.step, result);
       const { loss, gradientNorm: gradient_norm, lossScale: loss_scale, skipped } = result;
       const { projector: lr_mp, backbones: lr_backbones } = step.rates;
-      const metric = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm };
-      const scaling = loss_scale === undefined ? {} : { loss_scale, skipped_steps: skipped };
-      this.metrics.write({ ...metric, ...scaling, ...speed });
-      this.display.update(this.#line({ ...metric, ...speed }));
-    });
+      const scaling = loss_scale === undefined
+        ? { loss_scale: null }
+        : { loss_scale, skipped_steps: skipped ?? 0 };
+      last = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm, ...scaling, ...speed };
+      this.runLog.step(last);
+      this.#nameSkipped(data.skipped.slice(0, step.skippedRows));
+    }
+    if (last) this.display.update(this.#line(last));
     this.#taken = [];
-    for (const { imageName, reason } of data.skipped.slice(this.#skipped)) {
-      if (this.#skippedRows.has(imageName)) continue; // known from before the run was resumed
+    this.resume(data);
+  }
+
+  /** Names the rows among `skipped` that were not named before. */
+  #nameSkipped(skipped: DataStatus["skipped"]): void {
+    for (const { imageName, reason } of skipped) {
+      if (this.#skippedRows.has(imageName)) continue;
       this.#skippedRows.add(imageName);
-      this.metrics.write({ skipped: imageName, reason });
+      this.runLog.write({ skipped: imageName, reason });
       this.display.print(`Skipped ${imageName}: ${reason}`);
     }
-    this.#skipped = data.skipped.length;
-    this.resume(data);
   }
 
   /** @throws {RangeError} where a step shows that training goes nowhere; a skipped step's norm alone does not. */
@@ -180,17 +192,19 @@ export class StepLog {
     this.#skippedSteps = skipped;
     this.#skippedInARow = isSkipped ? this.#skippedInARow + 1 : 0;
     if (lossScale < 1 || this.#skippedInARow >= MOST_SKIPPED_IN_A_ROW) {
-      throw new RangeError(
+      throw new NotFinite(
         `Cannot go on training: gradients overflow f16 at step ${step}, after ${this.#skippedInARow} skipped steps in a ` +
           `row, even with a loss scale of ${lossScale}, expected one of at least 1 and fewer than ` +
           `${MOST_SKIPPED_IN_A_ROW} such steps; use --dtype f32, or lower the learning rates with --lr-mp and ` +
           `--lr-backbones`,
+        step,
       );
     }
     if (Number.isFinite(loss) && (isSkipped || Number.isFinite(gradientNorm))) return;
-    throw new RangeError(
+    throw new NotFinite(
       `Cannot go on training: the loss of step ${step} is ${loss} and the norm of its gradient ${gradientNorm}, expected ` +
         `finite numbers; lower the learning rates with --lr-mp and --lr-backbones`,
+      step,
     );
   }
 
@@ -200,26 +214,23 @@ export class StepLog {
     this.#waited = waitMilliseconds;
   }
 
-  /** The progress line; at most 79 characters for runs of up to 9,999 steps with one learning rate. */
-  #line(metric: {
-    step: number;
-    loss: number;
-    lr_mp: number;
-    lr_backbones: number;
-    samples_per_second: number;
-    tokens_per_second: number;
-    data_wait: number;
-  }): string {
+  /** The progress line, without what matters least where it would be too long. */
+  #line(metric: StepMetric): string {
     const { step, lr_mp, lr_backbones } = metric;
     const rates = lr_mp === lr_backbones ? [lr_mp] : [lr_mp, lr_backbones];
-    return [
-      `${String(step).padStart(String(this.steps).length)}/${this.steps}`,
-      `loss ${metric.loss.toFixed(4)}`,
-      `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`,
-      `${short(metric.samples_per_second)} samples/s`,
-      `${short(metric.tokens_per_second)} tokens/s`,
-      `wait ${Math.round(100 * metric.data_wait)}%`,
-      `${clock(this.seconds / step * (this.steps - step))} left`,
-    ].join(" ");
+    const fields = new Map([
+      ["step", `${String(step).padStart(String(this.steps).length)}/${this.steps}`],
+      ["loss", `loss ${metric.loss.toFixed(4)}`],
+      ["rates", `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`],
+      ["samples", `${short(metric.samples_per_second)} samples/s`],
+      ["tokens", `${short(metric.tokens_per_second)} tokens/s`],
+      ["wait", `wait ${Math.round(100 * metric.data_wait)}%`],
+      ["left", `${clock(this.seconds / step * (this.steps - step))} left`],
+    ]);
+    const line = () => [...fields.values()].join(" ");
+    for (const name of LEAST_IMPORTANT) {
+      if (line().length > this.display.columns) fields.delete(name);
+    }
+    return line();
   }
 }

@@ -12,23 +12,32 @@ type Name = keyof typeof EXIT_STATUS;
 export interface Stop {
   /** The signal that asked for it, if any did. */
   readonly signal: Name | undefined;
+  /** Settles when that comes. */
+  readonly asked: Promise<void>;
   /** Nothing looks at it any more: what comes is to be as if it were not there. */
   close(): void;
 }
 
+/** Never asks. */
+export const NEVER: Stop = { signal: undefined, asked: new Promise(() => {}), close: () => {} };
+
 /** Listens until it is closed; before and after, signals end the process as ever. */
 export class StopSignals implements Stop {
+  readonly asked: Promise<void>;
   #signal: Name | undefined;
   #listeners: readonly (readonly [Name, () => void])[];
 
   /** `onFirst` is called when the first signal comes. */
   constructor(onFirst: (name: Name) => void) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.asked = promise;
     // Windows knows no SIGTERM.
     const names: Name[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
     this.#listeners = names.map((name) => {
       const listener = () => {
         if (this.#signal) Deno.exit(EXIT_STATUS[name]);
         this.#signal = name;
+        resolve();
         onFirst(name);
       };
       Deno.addSignalListener(name, listener);

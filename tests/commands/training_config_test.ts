@@ -3,6 +3,8 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { parseFlags, UsageError } from "../../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../../commands/training_config.ts";
 import { presets } from "../../model/config.ts";
+import { formatState } from "../../model/trainer_state.ts";
+import type { Tuning } from "../../model/tuning.ts";
 
 function request(...args: string[]) {
   return trainingRequest(parseFlags(args, TRAIN_FLAGS, []));
@@ -106,4 +108,75 @@ Deno.test("trainingRequest() refuses a checkpoint or a tokenizer that is not the
     Error,
     "no such folder",
   );
+});
+
+/** A run's folder with a checkpoint after step 4, as train() leaves it but for the model. */
+async function savedRunIn(folder: string): Promise<void> {
+  const { vlm, train } = presets.tiny;
+  const { path, text } = formatState(`${folder}/step-000004`, {
+    version: { nanovlm: "0", deno: "2" },
+    ...{
+      step: 4,
+      is_evaluated: true,
+      steps: 9,
+      checkpoint: null,
+      best: null,
+      metrics_bytes: 0,
+      peak_bytes: null,
+    },
+    config: { vlm, train: { ...train, train_dataset_path: "shapes", max_training_steps: 9 } },
+    loader: { seed: 0, epoch: 0, index: 0 },
+    data: { samples: 9, held_out: 1 },
+    device: { description: "", tuning: {} as Tuning },
+    plan: { micro_batch_size: 3, recompute: "on" },
+    log: {
+      ...{
+        samples: 0,
+        cut: 0,
+        skipped_steps: 0,
+        skipped_in_a_row: 0,
+        skipped_rows: [],
+        seconds: 0,
+      },
+    },
+  });
+  await Deno.mkdir(`${folder}/step-000004`);
+  await Deno.writeTextFile(path, text);
+  await Deno.writeTextFile(`${folder}/latest`, "step-000004\n");
+}
+
+Deno.test("trainingRequest() takes a resumed run's settings and memory, and changes by flags", async () => {
+  const out = await Deno.makeTempDir();
+  await savedRunIn(out);
+  for (
+    const flags of [["--resume", out], [`--resume=${out}/`], ["--resume", "--out", out]]
+  ) {
+    const found = await request(...flags, "--keep", "3");
+    assertEquals([found.out, found.resume?.state.step, found.keep], [out, 4, 3]);
+    assertEquals(found.resume?.folder, `${out}/step-000004`);
+    assertEquals([found.memory.microBatchSize, found.memory.recompute], [3, "on"]);
+    const { train, vlm } = found.config;
+    assertEquals([train.max_training_steps, vlm.vit_n_blocks, vlm.vlm_checkpoint_path], [
+      9,
+      4,
+      out,
+    ]);
+  }
+  const changed = await request(
+    ...["--resume", `${out}/step-000004`, "--seed", "7", "--recompute", "off", "--force"],
+    ...["--micro-batch-size", "2", "--preset", "tiny", "--eval-limit", "5"],
+  );
+  assertEquals([changed.out, changed.force], [out, true]);
+  assertEquals([changed.config.train.seed, changed.config.train.eval_limit], [7, 5]);
+  assertEquals([changed.memory.microBatchSize, changed.memory.recompute], [2, "off"]);
+
+  await Deno.writeTextFile(`${out}/latest`, "step-000009\n");
+  await assertRejects(() => request("--resume", out), Error, `latest" names: there is no trainer`);
+  await Deno.writeTextFile(`${out}/step-000004/trainer_state.json`, '{"format": 99}');
+  await assertRejects(
+    () => request(`--resume=${out}/step-000004`),
+    SyntaxError,
+    "its format is 99",
+  );
+  await Deno.remove(out, { recursive: true });
 });

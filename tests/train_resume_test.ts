@@ -1,0 +1,208 @@
+// Tests of resuming a run: whatever stopped it, in the end nothing tells it from one that was never stopped.
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { Interrupted } from "../commands/command.ts";
+import { parseFlags } from "../commands/flags.ts";
+import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
+import { savedRun } from "../model/trainer_state.ts";
+import { VisionLanguageModel } from "../model/vision_language_model.ts";
+import { Display } from "../runs/display.ts";
+import { NEVER, type Stop } from "../runs/stop_signals.ts";
+import { Device } from "../shaders/runtime/device.ts";
+import { train } from "../train.ts";
+import { killRuns } from "./kill.ts";
+import { assertSameRun, metricsOf, resumableRun } from "./resume_helpers.ts";
+import { hasAdapter, runScript } from "./run_helpers.ts";
+
+const ignore = !hasAdapter;
+const hasF16 = hasAdapter && (await Device.open()).f16;
+const ROOT = new URL("../", import.meta.url).pathname;
+
+/** Runs in this process; `onLine` sees what is shown. */
+async function run(
+  flags: readonly string[],
+  stop?: Stop,
+  onLine: (line: string) => void = () => {},
+) {
+  const display = new Display({
+    isTerminal: () => false,
+    writeSync: (bytes) => {
+      onLine(new TextDecoder().decode(bytes));
+      return bytes.length;
+    },
+  });
+  return await train(await trainingRequest(parseFlags(flags, TRAIN_FLAGS, [])), display, stop);
+}
+
+/** Asks to stop after the first step. */
+const AT_ONCE: Stop = { signal: "SIGTERM", asked: Promise.resolve(), close: () => {} };
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Stops a run after every step and compares it with one that was not stopped. */
+function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Promise<void> {
+  return withFolder(async (folder) => {
+    const out = `${folder}/run`;
+    const expected = await run(flags(out));
+    await Deno.rename(out, `${folder}/expected`);
+    const stopped = async (
+      step: number,
+      flags: string[],
+      ...how: [Stop, ((line: string) => void)?]
+    ) => {
+      const error = await assertRejects(() => run(flags, ...how), Interrupted);
+      assertEquals(error.status, 143);
+      assertStringIncludes(error.message, `after step ${step}, which is saved; go on with: deno`);
+      return savedRun(out)?.state.is_evaluated;
+    };
+    for (let step = 1; step <= steps; step++) {
+      const isEvaluated = step % 3 === 0 || step === steps;
+      const begun = step === 1 ? flags(out) : [`--resume=${out}`];
+      assertEquals(await stopped(step, begun, AT_ONCE), !isEvaluated);
+      if (!isEvaluated) continue;
+      // It was stopped while it evaluated; this time it is right after that.
+      const stop: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER };
+      const onLine = (line: string) => {
+        if (line.startsWith(`Step ${step}:`)) stop.signal = "SIGTERM";
+      };
+      assertEquals(await stopped(step, [`--resume=${out}`], stop, onLine), true);
+    }
+    const report = await run([`--resume=${out}`]);
+    // Time and memory are the machine's.
+    const { seconds, peak_bytes } = report;
+    assertEquals(report, { ...expected, seconds, peak_bytes });
+    assert(seconds > 0 && peak_bytes > 0);
+    assertSameRun(out, `${folder}/expected`);
+  });
+}
+
+Deno.test({
+  name: "a run stopped after every step, through an epoch's end, ends as an uninterrupted one",
+  ignore,
+  fn: () => stopAfterEveryStep((out) => resumableRun(out, 4), 4),
+});
+
+Deno.test({
+  name: "so does one in f16, in micro-batches",
+  ignore: ignore || !hasF16,
+  fn: () =>
+    stopAfterEveryStep((out) => {
+      const flags = resumableRun(out, 2).map((flag) => flag === "f32" ? "f16" : flag);
+      return [...flags, "--micro-batch-size", "3"];
+    }, 2),
+});
+
+Deno.test({
+  name: "a run that is killed at random moments ends as an uninterrupted one",
+  ignore,
+  fn: async () => {
+    assertEquals((await killRuns({ kills: 3, steps: 6, seed: 1 })).length, 3);
+  },
+});
+
+Deno.test({
+  name:
+    "SIGINT and SIGTERM save the step under way and tell how to go on; a second one does not wait",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      for (const [signals, code] of [[["SIGINT"], 130], [["SIGTERM", "SIGTERM"], 143]] as const) {
+        const out = `${folder}/${signals.length}`;
+        const process = new Deno.Command(Deno.execPath(), {
+          args: ["run", "-A", "--quiet", "train.ts", ...resumableRun(out, 100_000)],
+          cwd: ROOT,
+          env: { XDG_RUNTIME_DIR: "/tmp", NO_COLOR: "1" },
+          stdout: "piped",
+          stderr: "piped",
+        }).spawn();
+        let shown = "";
+        for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
+          shown += text;
+          if (!/^ *1\/100000 /m.test(shown)) continue;
+          for (const signal of signals) process.kill(signal);
+          break;
+        }
+        const stderr = await new Response(process.stderr).text();
+        assertEquals((await process.status).code, code, stderr);
+        if (signals.length > 1) continue;
+        assertMatch(
+          stderr,
+          /^Stopped by SIGINT after step \d+, which is saved; go on with: deno .* --resume=\S+\/1\n$/m,
+        );
+        assertMatch(await Deno.readTextFile(`${out}/latest`), /^step-\d{6}\n$/);
+      }
+    }),
+});
+
+Deno.test({
+  name: "a changed setting is named with both values, and needs --force; a checkpoint is a model",
+  ignore,
+  fn: () =>
+    withFolder(async (out) => {
+      await assertRejects(() => run(resumableRun(out, 4), AT_ONCE), Interrupted);
+      const changes = ["--seed", "3", "--max-steps", "5", "--lr-mp", "0.1"];
+      const resume = [`--resume=${out}`];
+      const message = "lr_mp is 0.1, was 0.002; seed is 3, was 0; the number of steps is 5, was 4";
+      await assertRejects(() => run([...resume, ...changes]), RangeError, message);
+      const width = ["--set", "lm_n_blocks=2"];
+      await assertRejects(
+        () => run([...resume, ...width]),
+        RangeError,
+        "parameters of other shapes",
+      );
+      const begin = () => run(resumableRun(out, 4));
+      await assertRejects(begin, Error, "an unfinished one is there, after step 1 of 4");
+
+      const device = await Device.open();
+      (await VisionLanguageModel.fromPretrained(device, `${out}/step-000001`)).destroy();
+      device.destroy();
+
+      // Where files go and how the same is computed may change.
+      const free = ["--recompute", "on", "--checkpoint-every", "1", "--keep", "1"];
+      assertEquals((await run([...resume, ...changes, ...free, "--force"])).steps, 5);
+      assertEquals(metricsOf(out).filter(({ loss }) => loss !== undefined).length, 5);
+      const names = [...Deno.readDirSync(out)].map(({ name }) => name);
+      assertEquals(names.filter((name) => name.startsWith("step-")), ["step-000005"]);
+      assertEquals((await run(resumableRun(out, 3))).steps, 3, "a finished run may be replaced");
+    }),
+});
+
+Deno.test({
+  name: "a run whose folder is removed, or whose data ends, says so and what to do",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const out = `${folder}/run`;
+      const remove = (line: string) => {
+        if (line.startsWith("1/")) Deno.removeSync(out, { recursive: true });
+      };
+      const message = `Cannot save step 2 in "${out}": No such file or directory`;
+      await assertRejects(() => run(resumableRun(out, 4), undefined, remove), Error, message);
+    }),
+});
+
+Deno.test({
+  name: "--resume without a run says where it looked",
+  fn: () =>
+    withFolder(async (folder) => {
+      const { code, stderr } = await runScript("train.ts", `--resume=${folder}/none`);
+      assertEquals(code, 1);
+      assertMatch(stderr, /^Cannot resume the run in "\S+\/none": no such folder, expected/);
+      const empty = await runScript("train.ts", "--resume", folder);
+      assertStringIncludes(empty.stderr, "no checkpoint of a run is there");
+      const named = await runScript("train.ts", "--resume", "--out", folder);
+      assertStringIncludes(named.stderr, `the run in "${folder}": no checkpoint`);
+    }),
+});

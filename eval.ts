@@ -5,8 +5,9 @@
  * Source: test_mmstar() and the validation loop of nanoVLM v0.1, train.py.
  */
 import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
-import { openTokenizer, requireCheckpoint, tokenizerOf } from "./commands/checkpoints.ts";
+import { checkpointFolder, openTokenizer, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
+import { COLUMNS_FLAG, requireColumns } from "./commands/dataset_flags.ts";
 import {
   type Arguments,
   DTYPE_FLAG,
@@ -24,7 +25,8 @@ import { Generator } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
-import { percent, type Score, scoreTable, short } from "./runs/report.ts";
+import { downloadDisplay } from "./runs/download_display.ts";
+import { lossText, percent, type Score, scoreTable, short } from "./runs/report.ts";
 
 /** Free questions, whose answers must be the expected text, or multiple choice. */
 export type Task = "vqa" | "mmstar";
@@ -230,12 +232,13 @@ function byCategory(answers: readonly Answer[]): Record<string, Score> {
 }
 
 const FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder" },
+  "checkpoint": { value: "DIR", help: "the model's folder, or owner/name[@revision] on the Hub" },
   "dataset": {
     value: "D",
     help:
-      'what to ask: "shapes", a Parquet file, or a folder of validation*.parquet or val*.parquet',
+      'what to ask: "shapes", a file, a folder with files of validation, or a dataset on the Hub',
   },
+  "columns": COLUMNS_FLAG,
   "task": {
     value: "NAME",
     choices: ["vqa", "mmstar"],
@@ -264,12 +267,15 @@ const COMMAND: Command<typeof FLAGS> = {
 };
 
 async function run(args: Arguments<typeof FLAGS>): Promise<void> {
-  const [dir, dataset] = [args.text("checkpoint"), args.text("dataset")];
-  if (dir === undefined || dataset === undefined) {
+  const [checkpoint, dataset] = [args.text("checkpoint"), args.text("dataset")];
+  if (checkpoint === undefined || dataset === undefined) {
     throw new UsageError("Cannot evaluate: expected both --checkpoint DIR and --dataset D");
   }
-  requireCheckpoint(dir);
-  const samples = await Samples.open(await openDataset(dataset, "validation"), "all");
+  const hub = downloadDisplay();
+  const dir = await checkpointFolder(checkpoint, hub);
+  const columns = requireColumns(args.text("columns"));
+  const opened = await openDataset(dataset, "validation", { columns, hub });
+  const samples = await Samples.open(opened, "all");
   const total = Math.min(samples.length, args.number("limit") ?? Infinity);
   const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
@@ -289,11 +295,6 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     `\nAccuracy ${percent(result.accuracy)}, loss ${lossText(result.loss)}, ` +
       `${short(result.samples_per_second)} questions/s`,
   );
-}
-
-/** "1.2345", or why there is none. */
-function lossText(loss: number): string {
-  return Number.isNaN(loss) ? "unknown (no question fits lm_max_length)" : loss.toFixed(4);
 }
 
 if (import.meta.main) Deno.exit(await runCommand(COMMAND, Deno.args));

@@ -5,9 +5,10 @@
  */
 import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
 import {
+  checkpointFolder,
   newestCheckpoint,
   openTokenizer,
-  requireCheckpoint,
+  PUBLISHED_MODEL,
   tokenizerOf,
 } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
@@ -25,10 +26,16 @@ import { Generator, type SampleMode } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
+import { downloadDisplay } from "./runs/download_display.ts";
 
 const FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder (default: newest under checkpoints/)" },
-  "tokenizer": { value: "DIR", help: "tokenizer's folder, where the model's has none" },
+  "checkpoint": {
+    value: "DIR",
+    help:
+      "the model's folder, or owner/name[@revision] on the Hub (default: the newest under checkpoints/, " +
+      "else lusxvr/nanoVLM-222M from the Hub)",
+  },
+  "tokenizer": { value: "DIR", help: "tokenizer's folder or name, where the model has none" },
   "max-new-tokens": { value: "N", number: wholeNumber(1), help: "length limit (default: 20)" },
   "greedy": { help: "always take the likeliest token, the default" },
   "temperature": {
@@ -75,8 +82,8 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   }
   const mode = sampleMode(args);
   const picture = await decodeImage(await readImage(image), image);
-  const given = args.text("checkpoint");
-  const dir = given === undefined ? newestCheckpoint() : requireCheckpoint(given);
+  const checkpoint = args.text("checkpoint") ?? newestCheckpoint() ?? PUBLISHED_MODEL;
+  const dir = await checkpointFolder(checkpoint, downloadDisplay());
   const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
   const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
@@ -95,7 +102,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     print("\n");
   }
   if (args.has("json")) {
-    console.log(JSON.stringify({ image, question, checkpoint: dir, answers }));
+    console.log(JSON.stringify({ image, question, checkpoint, answers }));
   }
 }
 

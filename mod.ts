@@ -3,9 +3,9 @@
  *
  * A guided tour, in the order in which data flows:
  *
- * 1. **Data.** `openDataset()` opens pictures with questions, `Samples` numbers the questions, an `ImageProcessor` and a
- *    `Tokenizer` turn both into numbers, `VQACollator` makes batches for training and `MMStarCollator` for answering, and
- *    `Loader` streams shuffled batches from a worker.
+ * 1. **Data.** `openRepository()` fetches from the Hugging Face Hub. `openDataset()` opens pictures with questions, `Samples`
+ *    numbers the questions, an `ImageProcessor` and a `Tokenizer` turn both into numbers, `VQACollator` makes batches for
+ *    training and `MMStarCollator` for answering, and `Loader` streams shuffled batches from a worker.
  * 2. **Model.** `Device` opens the GPU. `VisionLanguageModel` is a vision encoder (SigLIP), a projector (pixel shuffle and
  *    one linear layer) and a language model (Llama), under nanoVLM's names; it reads and writes nanoVLM's checkpoints.
  *    Its shape is a `VLMConfig`; `presets` has three.
@@ -14,11 +14,12 @@
  *    `train()` puts all of it together: start reading the code there.
  * 4. **Evaluation.** `LossMeter` measures losses, `evaluate()` counts right answers.
  * 5. **Answers.** `Generator` continues a prompt token by token with a KV cache, `StreamingDecoder` turns tokens into text.
+ * 6. **Publishing.** `pushToHub()` puts a model on the Hugging Face Hub, with a card made from its run.
  *
  * @example A trained model answers
  * ```ts ignore
  * const device = await Device.open();
- * const model = await VisionLanguageModel.fromPretrained(device, "checkpoints/quickstart");
+ * const model = await fromPretrained(device, "checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M"
  * const tokenizer = await tokenizerFor(model.config.lm_tokenizer);
  * const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
  * const processor = new ImageProcessor(vit_img_size, { mean, std });
@@ -73,6 +74,9 @@ export {
   type Turn,
 } from "./data/datasets.ts";
 export type { DatasetOptions, Split } from "./data/datasets.ts";
+export { HubError, type HubOptions, openRepository, parseRepositoryName } from "./data/hub.ts";
+export type { DownloadProgress, RangeReader, Repository } from "./data/hub.ts";
+export type { RepositoryFile, RepositoryName } from "./data/hub.ts";
 export { decodeImage, type RgbImage } from "./data/image.ts";
 export { ImageProcessor, mmstarPrompt, type Normalization, vqaPrompt } from "./data/processor.ts";
 export { byteTokenizer, loadTokenizer, StreamingDecoder, tokenizerFor } from "./data/tokenizer.ts";
@@ -86,6 +90,7 @@ export { Device, DeviceError, type DeviceOptions } from "./shaders/runtime/devic
 export { type Config, presets, type TrainConfig, type VLMConfig } from "./model/config.ts";
 export { applySettings, parseVLMConfig } from "./model/config_file.ts";
 export { type ModelOptions, VisionLanguageModel } from "./model/vision_language_model.ts";
+export { fromPretrained, type FromPretrainedOptions } from "./commands/checkpoints.ts";
 export { CheckpointError } from "./model/checkpoint.ts";
 export { type Backbone, loadLanguageBackbone, loadVisionBackbone } from "./model/backbones.ts";
 export { chooseDtype, type DtypeChoice, preferredDtype } from "./model/precision.ts";
@@ -114,3 +119,7 @@ export type { Subject, Task } from "./eval.ts";
 
 // 5. Answers
 export { type GenerateOptions, Generator, type SampleMode } from "./model/generator.ts";
+
+// 6. Publishing
+export { type PushOptions, type PushReport, pushToHub } from "./push.ts";
+export type { UploadProgress } from "./data/hub/upload.ts";

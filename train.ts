@@ -5,13 +5,15 @@
  * Source: train() of nanoVLM v0.1, train.py.
  */
 import { openDevice } from "./commands/device.ts";
-import { copyTokenizer, localTokenizer, openTokenizer } from "./commands/checkpoints.ts";
+import { copyTokenizer, openTokenizer, tokenizerFolder } from "./commands/checkpoints.ts";
 import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
+import type { HubOptions } from "./data/hub.ts";
 import { evaluate, type Evaluation, type Subject } from "./eval.ts";
+import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import { imageTokens } from "./model/inputs.ts";
@@ -26,6 +28,7 @@ import { BestModel } from "./runs/best_model.ts";
 import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
 import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
+import { downloadDisplay } from "./runs/download_display.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { Metrics } from "./runs/metrics.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
@@ -35,12 +38,7 @@ import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./r
 import type { Run } from "./runs/run.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
-import {
-  MOST_WHILE_TRAINING,
-  openTrainingData,
-  requireLocal,
-  sampleOf,
-} from "./runs/training_data.ts";
+import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
 import { reportText, type TrainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
@@ -109,7 +107,7 @@ async function trainOnce(
       if (isDue) log.resume(data.loader);
     }
     stop.close(); // all is saved
-    if (log.cutNote) display.print(log.cutNote);
+    for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
     return await finish(run);
   } catch (error) {
@@ -162,16 +160,16 @@ function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number
 
 /** Opens data, device and model; what can fail for want of a file does so before the GPU is asked for anything. */
 async function prepare(request: TrainingRequest, display: Display): Promise<EvaluatedRun> {
-  const { checkpoint, out, memory, tuned = false, resume, force = false } = request;
+  const { checkpoint, out, memory, hub, tuned = false, resume, force = false } = request;
   const { train } = request.config;
   if (!resume && !force) requireNoUnfinished(out);
-  using weights = openWeights(request.config, resume?.folder ?? checkpoint);
+  using weights = await openWeights(request.config, resume?.folder ?? checkpoint, hub);
   const { vlm, sources: backbones } = weights;
   const config = { vlm, train };
-  const tokenizerName = localTokenizer(vlm.lm_tokenizer);
+  const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, vlm);
-  const test = await openTest(train.test_dataset_path);
-  const data = await openTrainingData(config);
+  const test = await openTest(train.test_dataset_path, hub);
+  const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train }, hub);
   try {
     const device = await openDevice(tuned, resume?.state.device.tuning);
     const dtype = await chooseDtype(device, train.dtype);
@@ -185,7 +183,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const { keep = KEPT_CHECKPOINTS } = request;
     const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
     const { seed, initialization } = train;
-    const options = { training: true, dtype, seed, initialization, backbones };
+    const frozen = frozenParts(train);
+    const options = { training: true, frozen, dtype, seed, initialization, backbones };
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);
@@ -203,10 +202,9 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
   }
 }
 
-async function openTest(path: string | null): Promise<Samples | undefined> {
+async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samples | undefined> {
   if (path === null) return undefined;
-  requireLocal(path, "--val-dataset D, or --set test_dataset_path=null to do without that test");
-  return await Samples.open(await openDataset(path, "validation"), "all");
+  return await Samples.open(await openDataset(path, "validation", { hub }), "all");
 }
 
 /** Frees the GPU's memory and ends the loader. */
@@ -234,7 +232,7 @@ async function finish(
   { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
   const { seconds } = log;
-  const { dataset, rows, heldOut, indices } = data;
+  const { dataset, heldOut, indices } = data;
   const batchSize = train.mmstar_batch_size;
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
@@ -248,9 +246,7 @@ async function finish(
     steps,
     best_step: best.step,
     ...{ accuracy, correct, total, loss, by_category },
-    baseline_accuracy: result.task === "vqa"
-      ? await baselineAccuracy(dataset, rows, answers)
-      : null,
+    baseline_accuracy: result.task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
     test_accuracy: tested?.accuracy ?? null,
     planned_bytes: plan.totalBytes,
     peak_bytes: run.peakBytes ?? 0,
@@ -276,7 +272,7 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
   flags: TRAIN_FLAGS,
   run: async (args: Arguments<typeof TRAIN_FLAGS>) => {
     const isJson = args.has("json");
-    const request = await trainingRequest(args);
+    const request = await trainingRequest(args, downloadDisplay());
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
     const stop = new StopSignals((name) =>

@@ -1,10 +1,17 @@
 /**
- * Model folders on a command line: which one, whether it is whole, and the tokenizer that belongs to it.
+ * Models on a command line, by folder or by name on the Hub: which one, whether it is whole, and the tokenizer that
+ * belongs to it.
  *
  * Between the flags of eval.ts, generate.ts and train.ts and model/checkpoint.ts. Ours.
  */
+import { isLocal, pretrainedFolder, type PretrainedOptions } from "../data/pretrained.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { VLMConfig } from "../model/config.ts";
+import { type ModelOptions, VisionLanguageModel } from "../model/vision_language_model.ts";
+import type { Device } from "../shaders/runtime/device.ts";
+
+/** What generate.ts answers with where nothing was trained yet: the model that nanoVLM published. */
+export const PUBLISHED_MODEL = "lusxvr/nanoVLM-222M";
 
 /** Where training puts models unless told otherwise. */
 export const MODELS_FOLDER = "checkpoints";
@@ -28,64 +35,80 @@ function missingFiles(dir: string, names: readonly string[]): string[] {
 }
 
 /**
- * `dir` itself, if both files of a model are in it.
+ * The folder of a model: `name` itself, or the cache's where it is a name on the Hub, with both files of a model in it.
  *
  * @throws {Error} where one is missing
+ * @throws {HubError} where the Hub cannot give it
  */
-export function requireCheckpoint(dir: string): string {
+export async function checkpointFolder(
+  name: string,
+  options: PretrainedOptions = {},
+): Promise<string> {
+  const dir = isLocal(name) || !name.includes("/") || /^[./]/.test(name)
+    ? name
+    : await pretrainedFolder(name, "checkpoint", options);
   const missing = missingFiles(dir, MODEL_FILES);
   if (missing.length === 0) return dir;
   const found = statOf(dir) ? `there is no ${missing.join(" and no ")} in it` : "no such folder";
   throw new Error(
     `Cannot open the checkpoint "${dir}": ${found}, expected a folder with ${
       MODEL_FILES.join(" and ")
-    }; train a model with: deno task train`,
+    }, or "owner/name" on the Hugging Face Hub; train a model with: deno task train`,
   );
 }
 
+/** How to load a model, which revision of it, and how to reach the Hub. */
+export interface FromPretrainedOptions extends ModelOptions, PretrainedOptions {}
+
 /**
- * The folder of the newest model under `checkpoints/`.
+ * Loads a model: a folder that nanoVLM or `savePretrained` wrote, or "owner/name" on the Hub.
  *
- * @throws {Error} where there is none
+ * @example
+ * ```ts ignore
+ * const model = await fromPretrained(await Device.open(), "lusxvr/nanoVLM-222M", { revision: "main" });
+ * ```
+ *
+ * @throws {HubError} where the Hub cannot give it
+ * @throws {CheckpointError} {TypeError} {RangeError} {SyntaxError} where a file is wrong
+ * @throws {DeviceError} where the device cannot hold it
  */
-export function newestCheckpoint(): string {
+export async function fromPretrained(
+  device: Device,
+  name: string,
+  options: FromPretrainedOptions = {},
+): Promise<VisionLanguageModel> {
+  const dir = await checkpointFolder(name, options);
+  return await VisionLanguageModel.fromPretrained(device, dir, options);
+}
+
+/** The folder of the newest model under `checkpoints/`, if there is one. */
+export function newestCheckpoint(): string | undefined {
   const entries = statOf(MODELS_FOLDER)?.isDirectory ? [...Deno.readDirSync(MODELS_FOLDER)] : [];
   const models = entries
     .map(({ name }) => `${MODELS_FOLDER}/${name}`)
     .filter((dir) => missingFiles(dir, MODEL_FILES).length === 0)
     .map((dir) => ({ dir, saved: statOf(`${dir}/model.safetensors`)?.mtime?.getTime() ?? 0 }))
     .sort((a, b) => b.saved - a.saved);
-  const [newest] = models;
-  if (newest) return newest.dir;
-  throw new Error(
-    `Cannot find a model: there is none under "${MODELS_FOLDER}/", expected a trained one; ` +
-      `train one with: deno task train, or give --checkpoint DIR`,
-  );
+  return models[0]?.dir;
 }
 
 /**
- * The tokenizer's name or folder for the model in folder `dir`: "bytes" where it says so, else the folder itself, else what
- * its configuration names.
- *
- * @throws {Error} where there is none
+ * The tokenizer's name or folder for the model in folder `dir`: "bytes" where it says so, else the folder itself if the
+ * files are in it, else what its configuration names.
  */
 export function tokenizerOf(dir: string, { lm_tokenizer: name }: VLMConfig): string {
   const isInFolder = name !== "bytes" && missingFiles(dir, TOKENIZER_FILES).length === 0;
-  return isInFolder ? dir : localTokenizer(name);
+  return isInFolder ? dir : name;
 }
 
 /**
- * `name` itself, if it is "bytes" or a folder.
+ * `name` itself if it is "bytes" or a folder, else the cache's folder of the tokenizer of that name on the Hub.
  *
- * @throws {Error} where it is neither
+ * @throws {Error} where there is no such folder
+ * @throws {HubError} where the Hub cannot give it
  */
-export function localTokenizer(name: string): string {
-  if (name === "bytes" || statOf(name)?.isDirectory) return name;
-  throw new Error(
-    `Cannot find the tokenizer "${name}": no such folder, expected a local one with ${
-      TOKENIZER_FILES.join(" and ")
-    }, since names on the Hugging Face Hub are not supported yet; give --tokenizer DIR`,
-  );
+export async function tokenizerFolder(name: string): Promise<string> {
+  return name === "bytes" ? name : await pretrainedFolder(name, "tokenizer");
 }
 
 /**
@@ -103,7 +126,7 @@ export async function openTokenizer(name: string, config: VLMConfig): Promise<To
   );
 }
 
-/** Copies the tokenizer's files into `dir`, so that the model there needs nothing else. */
+/** Copies the tokenizer's files from folder `name` into `dir`, so that the model there needs nothing else. */
 export async function copyTokenizer(name: string, dir: string): Promise<void> {
   if (name === "bytes" || await Deno.realPath(name) === await Deno.realPath(dir)) return;
   for (const file of TOKENIZER_FILES) {

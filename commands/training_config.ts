@@ -4,20 +4,16 @@
  *
  * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
  */
+import type { HubOptions } from "../data/hub.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
-import { readJson } from "../model/checkpoint.ts";
+import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
-import { applySettings, parseVLMConfig } from "../model/config_file.ts";
+import { applySettings } from "../model/config_file.ts";
 import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
-import {
-  localTokenizer,
-  MODELS_FOLDER,
-  requireCheckpoint,
-  statOf,
-  tokenizerOf,
-} from "./checkpoints.ts";
+import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
+import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
 import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
@@ -37,20 +33,29 @@ export const TRAIN_FLAGS = {
   },
   "train-dataset": {
     value: "D",
-    help: 'what to train on: "shapes", a Parquet file, or a folder of train*.parquet',
+    many: true,
+    help:
+      'what to train on: "shapes", a Parquet, Arrow or JSON-lines file, a folder or pattern of them, or a dataset on the ' +
+      "Hugging Face Hub such as HuggingFaceM4/the_cauldron:ai2d,aokvqa (:all for all configurations); several with " +
+      "commas, or given several times",
   },
   "val-dataset": {
     value: "D",
     help:
-      "what to evaluate on; by default the training folder's validation files, or a part of its rows",
+      "what to evaluate on; by default the validation files of the training data, or the last of its rows",
   },
+  ...DATASET_FLAGS,
   "tokenizer": {
     value: "DIR",
     help:
-      'folder with tokenizer.json and tokenizer_config.json, or "bytes"; a model with random weights ' +
+      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
       "takes its vocabulary size from it",
   },
-  "checkpoint": { value: "DIR", help: "model to go on from, instead of random weights" },
+  "init-from": {
+    value: "DIR",
+    help: "model to go on from, as for fine-tuning: a folder, or owner/name[@revision] on the Hub",
+  },
+  "checkpoint": { value: "DIR", help: "the same as --init-from" },
   "out": {
     value: "DIR",
     help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
@@ -72,11 +77,22 @@ export const TRAIN_FLAGS = {
     number: { whole: false, least: 0 },
     help: "highest learning rate of the vision encoder and the language model",
   },
+  "freeze": {
+    value: "PARTS",
+    help:
+      "parts that do not train, of vision,language,projector; a learning rate of 0 does the same",
+  },
   "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
   "eval-limit": {
     value: "N",
     number: wholeNumber(1),
     help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
+  },
+  "workers": {
+    value: "N",
+    number: wholeNumber(0),
+    help:
+      "threads that decode pictures and build batches (default: one less than cores, at most 4)",
   },
   "seed": {
     value: "N",
@@ -106,6 +122,8 @@ export interface TrainingRequest {
   readonly out: string;
   /** How to do with the memory that there is. */
   readonly memory: MemoryRequest;
+  /** How to reach the Hub, and who is told what comes from there. */
+  readonly hub?: HubOptions;
   /** The run to go on with, in folder `out`; absent for a new one. */
   readonly resume?: SavedRun;
   /** Whether to go on with a run that will not be the same one, or to begin over an unfinished one. */
@@ -122,15 +140,19 @@ export interface TrainingRequest {
 const KEYS = {
   "train-dataset": "train_dataset_path",
   "val-dataset": "val_dataset_path",
+  "columns": "dataset_columns",
+  "weights": "dataset_weights",
   "tokenizer": "lm_tokenizer",
   "max-steps": "max_training_steps",
   "epochs": "epochs",
   "batch-size": "batch_size",
   "lr-mp": "lr_mp",
   "lr-backbones": "lr_backbones",
+  "freeze": "freeze",
   "eval-every": "eval_interval",
   "eval-limit": "eval_limit",
   "checkpoint-every": "checkpoint_every",
+  "workers": "data_workers",
   "seed": "seed",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
@@ -144,6 +166,7 @@ const KEYS = {
  */
 export async function trainingRequest(
   args: Arguments<typeof TRAIN_FLAGS>,
+  hub: HubOptions = {},
 ): Promise<TrainingRequest> {
   if (args.has("epochs") && args.has("max-steps")) {
     throw new UsageError("Cannot use both --epochs and --max-steps, expected one of them");
@@ -153,6 +176,7 @@ export async function trainingRequest(
   const changes = [...fileSettings(file), ...args.texts("set"), ...flagSettings(args)];
   const keep = args.number("keep");
   const rest = {
+    hub,
     memory: memoryRequest(args),
     tuned: !args.has("no-tune"),
     force: args.has("force"),
@@ -165,7 +189,8 @@ export async function trainingRequest(
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
   const path = changed.vlm.vlm_checkpoint_path;
-  const checkpoint = args.text("checkpoint") ?? (resumes ? path : undefined);
+  const from = initFrom(args) ?? (resumes ? path : undefined);
+  const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
   const out = args.text("out") ?? (isOwnPath ? path : `${MODELS_FOLDER}/${preset}`);
   const base = checkpoint === undefined ? presets[preset] : {
@@ -189,8 +214,16 @@ function resumed(
 ): TrainingRequest {
   const { out, state } = resume;
   const config = settle(state.config, [...changes, `vlm_checkpoint_path=${out}`], file);
-  const checkpoint = args.text("checkpoint") ?? state.checkpoint ?? undefined;
+  const checkpoint = initFrom(args) ?? state.checkpoint ?? undefined;
   return { ...rest, config, checkpoint, out, resume, memory: memoryAsBefore(rest.memory, resume) };
+}
+
+/** The model that the user asks to go on from. @throws {UsageError} where two are asked for */
+function initFrom(args: Arguments<typeof TRAIN_FLAGS>): string | undefined {
+  if (args.has("init-from") && args.has("checkpoint")) {
+    throw new UsageError("Cannot use both --init-from and --checkpoint, expected one of them");
+  }
+  return args.text("init-from") ?? args.text("checkpoint");
 }
 
 /** `config` changed by settings, which the user wrote. */
@@ -206,8 +239,8 @@ function settle(config: Config, settings: readonly string[], file: string | unde
 }
 
 function checkpointConfig(dir: string): Config["vlm"] {
-  const path = `${requireCheckpoint(dir)}/config.json`;
-  const config = parseVLMConfig(readJson(path), path);
+  using checkpoint = openCheckpoint(dir);
+  const { config } = checkpoint;
   // Where the folder has no tokenizer of its own the name stays, and a flag may replace it.
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }
@@ -217,9 +250,11 @@ function checkpointConfig(dir: string): Config["vlm"] {
 /** Settings from the flags by name. */
 function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
   const settings = Object.entries(KEYS).flatMap(([flag, key]) => {
-    const value = args.text(flag as keyof typeof KEYS);
-    return value === undefined ? [] : [`${key}=${value}`];
+    const values = args.texts(flag as keyof typeof KEYS);
+    return values.length === 0 ? [] : [`${key}=${values.join(",")}`];
   });
+  requireColumns(args.text("columns"));
+  if (args.has("download")) settings.push("dataset_download=true");
   if (args.has("train-dataset")) settings.push("train_dataset_name=");
   if (args.has("epochs")) settings.push("max_training_steps=null");
   // What nanoVLM evaluates on, a test of its own beside the validation data, is the user's choice now.
@@ -237,7 +272,7 @@ async function vocabularySettings(
 ): Promise<string[]> {
   const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
   if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
-  const { vocabSize, eosTokenId } = await tokenizerFor(localTokenizer(vlm.lm_tokenizer));
+  const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
 }
 

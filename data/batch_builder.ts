@@ -1,28 +1,16 @@
 /**
  * Builds any batch of any epoch by its number alone; runs inside the loader, or in its workers.
  * Because a batch depends on nothing but the seed and its number, the number of workers cannot
- * change what is learned.
+ * change what is learned. Between sample_reader.ts and loader.ts.
  */
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
-import { openDataset, type Split } from "./datasets.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor } from "./processor.ts";
-import { permutation, Random } from "./random.ts";
-import { Samples } from "./samples.ts";
+import type { ReadSample, SampleSource } from "./sample_reader.ts";
 import { tokenizerFor } from "./tokenizer.ts";
 
-/** What a worker must know to build batches: plain data. */
-export interface BatchOptions {
-  /** "shapes", a Parquet file, or a folder of them: see `openDataset()`. */
-  dataset: string;
-  /** Which part of it. */
-  split: Split;
-  /** Only that many rows from the start. */
-  rows?: number;
-  /** The seed of "shapes". Default 0. */
-  datasetSeed?: number;
-  /** "first" as nanoVLM v0.1 does, or "all" questions of a row as samples of their own. */
-  questionsPerRow: "first" | "all";
+/** What a builder must know: plain data. */
+export interface BuilderOptions {
   /** "bytes", or a folder: see `tokenizerFor()`. */
   tokenizer: string;
   /** Tokens per row, T. */
@@ -71,54 +59,38 @@ export interface BuiltBatch {
   skipped: SkippedRow[];
 }
 
-/** The dataset, tokenizer and picture size that batches are made of. */
+/** The tokenizer and picture size that batches are made with. */
 export class BatchBuilder {
-  /** All samples of the dataset. */
-  readonly samples: Samples;
+  readonly #source: SampleSource;
   readonly #collator: VQACollator;
   readonly #batchSize: number;
   readonly #cache: ImageCache;
-  #order: { key: string; indices: Uint32Array } | undefined;
 
-  private constructor(samples: Samples, collator: VQACollator, options: BatchOptions) {
-    this.samples = samples;
+  private constructor(source: SampleSource, collator: VQACollator, options: BuilderOptions) {
+    this.#source = source;
     this.#collator = collator;
     this.#batchSize = options.batchSize;
     this.#cache = new ImageCache(options.cacheBytes ?? 256 * 2 ** 20);
   }
 
   /**
-   * Opens what the options name.
+   * Loads what the options name.
    *
    * @throws {Error} when a file is missing
    * @throws {SyntaxError} when a file is damaged
-   * @throws {TypeError} when the dataset's columns are of no known schema
    * @throws {RangeError} when an option is out of range
    */
-  static async open(options: BatchOptions): Promise<BatchBuilder> {
-    const { rows, datasetSeed, mean = 0, std = 1, paddingSide = "left" } = options;
-    const dataset = await openDataset(options.dataset, options.split, {
-      ...(rows === undefined ? {} : { rows }),
-      ...(datasetSeed === undefined ? {} : { seed: datasetSeed }),
-    });
-    const samples = await Samples.open(dataset, options.questionsPerRow);
+  static async open(options: BuilderOptions, source: SampleSource): Promise<BatchBuilder> {
+    const { mean = 0, std = 1, paddingSide = "left" } = options;
     const tokenizer = await tokenizerFor(options.tokenizer);
     const processor = new ImageProcessor(options.imageSize, { mean, std });
     const collator = new VQACollator(tokenizer, options.maxLength, processor, paddingSide);
-    return new BatchBuilder(samples, collator, options);
+    return new BatchBuilder(source, collator, options);
   }
 
-  #orderOf({ seed, epoch }: BatchPosition): Uint32Array {
-    const key = `${seed} ${epoch}`;
-    if (this.#order?.key !== key) {
-      const indices = permutation(this.samples.length, new Random(seed, epoch));
-      this.#order = { key, indices };
-    }
-    return this.#order.indices;
-  }
-
-  async #ready(index: number): Promise<ReadySample> {
-    const sample = await this.samples.at(index);
+  async #ready(read: ReadSample): Promise<ReadySample> {
+    if ("reason" in read) throw new Error(read.reason);
+    const { sample } = read;
     const processor = this.#collator.imageProcessor;
     const image = await this.#cache.get(
       sample.row,
@@ -132,25 +104,28 @@ export class BatchBuilder {
    * batch * batchSize on. In place of one that cannot be read the next sample after the batch
    * comes in (which then occurs twice in the epoch), and after it the next again.
    *
+   * Samples are asked for at once, also while another batch is being built.
+   *
    * @throws {RangeError} when more samples than fit in the batch (and more than 16) are bad
    */
-  async build(position: BatchPosition): Promise<BuiltBatch> {
-    const order = this.#orderOf(position);
+  async build({ seed, epoch, batch }: BatchPosition): Promise<BuiltBatch> {
     const ready: ReadySample[] = [];
     const rows: number[] = [];
     const skipped: SkippedRow[] = [];
-    let at = position.batch * this.#batchSize;
+    let start = batch * this.#batchSize;
     while (ready.length < this.#batchSize) {
-      const index = order[at++ % order.length] ?? 0;
-      const { row } = this.samples.locate(index);
-      rows.push(row);
-      try {
-        ready.push(await this.#ready(index));
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        skipped.push({ row, imageName: `${this.samples.dataset.name}, row ${row}`, reason });
+      const count = this.#batchSize - ready.length;
+      for (const read of await this.#source.read({ seed, epoch, start, count })) {
+        rows.push(read.row);
+        try {
+          ready.push(await this.#ready(read));
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          skipped.push({ row: read.row, imageName: read.place, reason });
+        }
+        if (skipped.length > Math.max(16, this.#batchSize)) throw tooManyBad(skipped);
       }
-      if (skipped.length > Math.max(16, this.#batchSize)) throw tooManyBad(skipped);
+      start += count;
     }
     return { batch: this.#collator.collate(ready), rows, skipped };
   }

@@ -106,6 +106,21 @@ function collectImages(samples: readonly ReadySample[], processor: ImageProcesso
 }
 
 /**
+ * A question with its answer as training takes it, however long: its ids, and the number of
+ * positions before the first label that counts.
+ */
+export function encodeTurn(
+  tokenizer: Tokenizer,
+  { question, answer }: Pick<Sample, "question" | "answer">,
+): { ids: number[]; unlabelled: number } {
+  const prompt = vqaPrompt(question);
+  const ids = tokenizer.encode(`${prompt}${answer}${tokenizer.eosToken}`);
+  // The question's length is counted by itself, even where its last token would merge with the
+  // answer's first. Less one, for labels lie one place before their token.
+  return { ids, unlabelled: tokenizer.encode(prompt).length - 1 };
+}
+
+/**
  * Batches for training and for the validation loss: `Question: … Answer:` + answer + end token,
  * padded to a fixed length, on the left as nanoVLM does or on the right, labels on the answer and
  * the end token only.
@@ -144,15 +159,10 @@ export class VQACollator implements Collator {
   }
 
   /** One row's ids, at most T, and the number of tokens before its first label that counts. */
-  #encode({ question, answer }: ReadySample) {
-    const prompt = vqaPrompt(question);
-    const ids = this.#tokenizer.encode(`${prompt}${answer}${this.#tokenizer.eosToken}`);
-    if (ids.length > this.#maxLength) {
-      return { ids: ids.slice(0, this.#maxLength), unlabelled: this.#maxLength, isCut: true };
-    }
-    // The question's length is counted by itself, even where its last token would merge with the
-    // answer's first. Less one, for labels lie one place before their token.
-    return { ids, unlabelled: this.#tokenizer.encode(prompt).length - 1, isCut: false };
+  #encode(sample: ReadySample) {
+    const { ids, unlabelled } = encodeTurn(this.#tokenizer, sample);
+    if (ids.length <= this.#maxLength) return { ids, unlabelled, isCut: false };
+    return { ids: ids.slice(0, this.#maxLength), unlabelled: this.#maxLength, isCut: true };
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * What a dataset is to the rest of the data room: numbered rows of one picture with questions and
- * answers. Implemented by shapes.ts and parquet_dataset.ts, opened by datasets.ts, indexed by
+ * answers. Implemented by shapes.ts and record_dataset.ts, opened by datasets.ts, indexed by
  * samples.ts.
  */
 import type { RgbImage } from "./rgb_image.ts";
@@ -56,12 +56,30 @@ export interface Dataset {
   readonly rows: number;
   /** How its questions are meant to be asked: freely, or for the letter of a choice. */
   readonly format: "vqa" | "multiple-choice";
+  /** Names of its records' columns; absent where it has none, or not the same everywhere. */
+  readonly columns?: readonly string[];
   /** All rows in groups, in order; absent where any row is read as quickly alone. */
   readonly groups?: readonly RowGroup[];
   /** All rows by source, in order; absent where there is one source. */
   readonly parts?: readonly DatasetPart[];
+  /** Whether rows may be left without questions by a filter; turnCounts() says which. */
+  readonly mayLackTurns?: boolean;
+  /**
+   * Tells which groups, by their places in `groups`, are in use until further notice: these stay in
+   * memory, all others are let go. Present where `groups` is.
+   *
+   * @param numbers the groups in use
+   * @param next one that will be in use soon, to be read ahead
+   */
+  hold?(numbers: readonly number[], next?: number): void;
   /** One row, `index` from 0. */
   row(index: number): Promise<Row> | Row;
   /** The number of questions of every row, without decoding pictures. (rows) */
   turnCounts(): Promise<Uint32Array>;
+}
+
+/** What to call a row in messages: by its source, where there are several. */
+export function rowName({ name, parts = [] }: Dataset, row: number): string {
+  const part = parts.find(({ start, rows }) => row >= start && row < start + rows);
+  return part ? `${part.name}, row ${row - part.start}` : `${name}, row ${row}`;
 }

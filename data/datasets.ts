@@ -1,70 +1,166 @@
 /**
- * Opens a dataset by what a user writes: "shapes", a Parquet file, or a folder of them. The
- * samples of samples.ts are drawn from the result.
+ * Opens a dataset by what a user writes: files, folders, datasets on the Hub, "shapes", or several
+ * of them. The samples of samples.ts are drawn from the result.
  */
+import { openArrow } from "./arrow.ts";
+import { ConcatDataset } from "./concat_dataset.ts";
 import type { Dataset, Split } from "./dataset.ts";
-import { Parquet } from "./parquet.ts";
-import { ParquetDataset } from "./parquet_dataset.ts";
+import type { DatasetOptions } from "./dataset_options.ts";
+import { parseDatasetSpec, type SourceSpec } from "./dataset_spec.ts";
+import { openHubSources } from "./hub_dataset.ts";
+import { openJsonLines } from "./json_lines.ts";
+import { mapSome } from "./local_file.ts";
+import { openFolders, openGlob, openPath } from "./local_sources.ts";
+import { openParquet } from "./parquet.ts";
+import { RecordDataset } from "./record_dataset.ts";
+import { GroupCache } from "./records.ts";
+import { RowRange } from "./row_range.ts";
 import { Shapes } from "./shapes.ts";
+import type { FileSource, Source } from "./sources.ts";
+import type { PartName } from "./split_files.ts";
 
 export type { Dataset, Row, Split, Turn } from "./dataset.ts";
+export type { DatasetOptions } from "./dataset_options.ts";
 export { type Sample, Samples } from "./samples.ts";
 
-/** How to open a dataset. */
-export interface DatasetOptions {
-  /** Only that many rows from the start; for "shapes" the number of rows to draw. */
-  rows?: number;
-  /** The seed of "shapes". Default 0. */
-  seed?: number;
-  /** Uncompressed bytes of Parquet row groups to keep in memory. Default 512 MiB. */
-  cacheBytes?: number;
+/** Sources that are opened at once. */
+const SOURCES_AT_ONCE = 4;
+
+const READERS = { parquet: openParquet, arrow: openArrow, "json-lines": openJsonLines };
+
+async function findSources(spec: SourceSpec, options: DatasetOptions): Promise<Source[]> {
+  if (spec.kind === "shapes") return [{ kind: "shapes", name: "shapes" }];
+  if (spec.kind === "path") return [await openPath(spec.path)];
+  if (spec.kind === "glob") return [openGlob(spec.pattern)];
+  if (spec.kind === "folders") return await openFolders(spec.path, spec.configs);
+  return await openHubSources(spec, options);
 }
 
-/** How the files of a part begin; the first that fits counts. */
-const PREFIXES: Readonly<Record<Split, readonly string[]>> = {
-  train: ["train"],
-  validation: ["validation", "val"],
-};
+/** Whether a source has rows of its own to check on. */
+function hasValidation(source: Source): boolean {
+  return source.kind === "shapes" || source.splits.validation !== undefined;
+}
 
-async function findFiles(dir: string, split: Split): Promise<string[]> {
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(dir)) {
-    if (entry.name.endsWith(".parquet")) names.push(entry.name);
-  }
-  names.sort();
-  for (const prefix of PREFIXES[split]) {
-    const chosen = names.filter((name) => name.startsWith(prefix));
-    if (chosen.length > 0) return chosen.map((name) => `${dir}/${name}`);
-  }
+/** The files of a part; a test part serves to check on where there is no other. */
+function filesOf({ name, splits }: FileSource, split: Split): readonly string[] {
+  const others: PartName[] = split === "train" ? ["train"] : ["validation", "test"];
+  const found = splits.whole ?? others.map((part) => splits[part]).find((files) => files);
+  if (found) return found;
+  const names = Object.values(splits).flat();
   throw new Error(
-    `Cannot open dataset "${dir}": found ${
-      names.length > 0 ? `files "${names.join(", ")}"` : "no Parquet files"
-    }, expected some that begin with ${
-      PREFIXES[split].map((prefix) => `"${prefix}"`).join(" or ")
-    } and end with ".parquet". Rename them, or name one file.`,
+    `Cannot open dataset "${name}": found files "${
+      names.slice(0, 20).join(", ")
+    }", expected some ` +
+      `for ${split}, with "${split}" in their names. Rename them, or name one file.`,
   );
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (cause) {
-    throw new Error(
-      `Cannot open dataset "${path}": found no such file or folder, expected "shapes", a Parquet ` +
-        `file, or a folder of Parquet files. Check the path.`,
-      { cause },
+/** Opens the rows of sources. */
+class Opener {
+  readonly #cache: GroupCache;
+  readonly #options: DatasetOptions;
+  readonly #isAlone: boolean;
+  /** Whether names of columns that the user gave were of use anywhere. */
+  isMapped = false;
+
+  /** @param isAlone whether there is one source */
+  constructor(options: DatasetOptions, isAlone: boolean) {
+    this.#options = options;
+    this.#cache = new GroupCache(options.cacheBytes ?? 512 * 2 ** 20);
+    this.#isAlone = isAlone;
+  }
+
+  async open(source: Source, split: Split): Promise<Dataset> {
+    const { rows, seed, heldOut } = this.#options;
+    if (source.kind === "shapes") {
+      const isCounted = this.#isAlone && (split === "train" || heldOut === undefined);
+      return new Shapes(split, {
+        ...(rows !== undefined && isCounted ? { rows } : {}),
+        ...(seed === undefined ? {} : { seed }),
+      });
+    }
+    const files = await source.files(filesOf(source, split));
+    const records = await READERS[source.kind](files, this.#cache);
+    const dataset = await RecordDataset.open(records, source.name, this.#options);
+    this.isMapped ||= dataset.isMapped;
+    return dataset;
+  }
+}
+
+/** The first `rows` of all together; undefined where nothing is left of a dataset. */
+function cut(datasets: readonly Dataset[], rows: number): (Dataset | undefined)[] {
+  let left = rows;
+  return datasets.map((dataset) => {
+    const taken = Math.min(left, dataset.rows);
+    left -= taken;
+    if (taken === 0) return undefined;
+    return taken === dataset.rows ? dataset : new RowRange(dataset, 0, taken);
+  });
+}
+
+/** The rows of a dataset that are held out, or those that are not. */
+function hold(dataset: Dataset, share: number, split: Split): Dataset {
+  const { name, rows } = dataset;
+  const held = Math.max(1, Math.floor(rows * share));
+  if (held >= rows) {
+    throw new RangeError(
+      `Cannot hold out rows of "${name}" to evaluate on: found ${rows}, expected at least 2. Take ` +
+        `more rows, or evaluate on other data.`,
     );
   }
+  const start = split === "train" ? 0 : rows - held;
+  return new RowRange(dataset, start, split === "train" ? rows - held : held);
+}
+
+/** The rows of each source, in order; undefined where `rows` leaves nothing of one. */
+async function openParts(
+  sources: readonly Source[],
+  split: Split,
+  { opener, rows = Infinity, heldOut }: { opener: Opener; rows?: number; heldOut?: number },
+): Promise<(Dataset | undefined)[]> {
+  const openAll = (part: Split, some: readonly Source[]) =>
+    mapSome(some, SOURCES_AT_ONCE, (source) => opener.open(source, part));
+  if (heldOut === undefined) return cut(await openAll(split, sources), rows);
+  if (split === "validation" && sources.every(hasValidation)) return await openAll(split, sources);
+  const training = cut(await openAll("train", sources), rows);
+  return await mapSome(sources, SOURCES_AT_ONCE, async (source, at) => {
+    const dataset = training[at];
+    if (!hasValidation(source)) return dataset && hold(dataset, heldOut, split);
+    return split === "train" ? dataset : await opener.open(source, split);
+  });
+}
+
+function checkOptions(spec: string, { rows, heldOut = 0 }: DatasetOptions): void {
+  const wrong = rows !== undefined && (!Number.isInteger(rows) || rows < 1)
+    ? `"${rows}" rows asked for, expected a whole number from 1 on`
+    : !(heldOut >= 0 && heldOut < 1)
+    ? `a share of "${heldOut}" held out, expected a number from 0 to below 1`
+    : undefined;
+  if (wrong !== undefined) throw new RangeError(`Cannot open dataset "${spec}": found ${wrong}`);
+}
+
+function checkWeights(weights: readonly number[] | undefined, sources: readonly Source[]): void {
+  if (!weights) return;
+  const isGood = weights.every((weight) => Number.isFinite(weight) && weight > 0);
+  if (isGood && weights.length === sources.length) return;
+  throw new RangeError(
+    `Cannot weigh datasets: found weights "${
+      weights.join(", ")
+    }", expected ${sources.length}, each ` +
+      `above 0, for "${sources.map(({ name }) => name).join(", ")}"`,
+  );
 }
 
 /**
  * Opens a dataset.
  *
- * @param spec "shapes"; a Parquet file, which is taken whole whatever the split; or a folder whose
- * files of the split begin with `train`, or with `validation` or `val`
+ * @param spec what dataset_spec.ts takes apart; files that are named one by one are taken whole
+ * whatever the split, in folders and on the Hub their names tell the split
  * @param split which part
- * @throws {Error} when the path is missing or the folder has no file of the split
- * @throws {TypeError} when the columns are of no known schema
+ * @throws {Error} when a path is missing, or there are no files of the split
+ * @throws {HubError} when the Hub cannot be read
+ * @throws {TypeError} when the columns are of no known schema, or of several sources some are
+ * multiple choice and some are not
  * @throws {SyntaxError} when a file is damaged
  * @throws {RangeError} when there are no rows, or an option is out of range
  */
@@ -73,18 +169,28 @@ export async function openDataset(
   split: Split,
   options: DatasetOptions = {},
 ): Promise<Dataset> {
-  const { rows, seed, cacheBytes = 512 * 2 ** 20 } = options;
-  if (rows !== undefined && (!Number.isInteger(rows) || rows < 1)) {
-    throw new RangeError(
-      `Cannot open dataset "${spec}": found "${rows}" rows asked for, expected a whole number from 1 on`,
+  checkOptions(spec, options);
+  const specs = parseDatasetSpec(spec);
+  const sources = (await mapSome(specs, 1, (one) => findSources(one, options))).flat();
+  const { weights, columns = {}, rows, heldOut } = options;
+  checkWeights(weights, sources);
+  const opener = new Opener(options, sources.length === 1);
+  const parts = await openParts(sources, split, {
+    opener,
+    ...(rows === undefined ? {} : { rows }),
+    ...(heldOut === undefined ? {} : { heldOut }),
+  });
+  if (Object.keys(columns).length > 0 && !opener.isMapped) {
+    throw new TypeError(
+      `Cannot open dataset "${spec}": found no source with all of the columns "${
+        Object.values(columns).join(", ")
+      }", expected one. Correct --columns, or leave it out.`,
     );
   }
-  if (spec === "shapes") {
-    return new Shapes(split, {
-      ...(rows === undefined ? {} : { rows }),
-      ...(seed === undefined ? {} : { seed }),
-    });
-  }
-  const paths = await isFolder(spec) ? await findFiles(spec, split) : [spec];
-  return await ParquetDataset.open(await Parquet.open(paths, cacheBytes), spec, rows);
+  const datasets = parts.flatMap((dataset, at) => {
+    const weight = weights?.[at];
+    return dataset ? [{ dataset, ...(weight === undefined ? {} : { weight }) }] : [];
+  });
+  const [first] = datasets;
+  return datasets.length === 1 && first ? first.dataset : new ConcatDataset(datasets);
 }

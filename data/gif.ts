@@ -2,7 +2,7 @@
  * GIF files to pixels, called by image.ts: the first frame, on its canvas.
  */
 import imagescriptGif from "imagescript/wasm/node/gif.js";
-import type { RgbImage } from "./rgb_image.ts";
+import { dropAlpha, placeOnCanvas, requireWithin, type RgbImage } from "./rgb_image.ts";
 
 /** What imagescript's GIF module offers; it comes without types. */
 interface ImagescriptGif {
@@ -24,6 +24,9 @@ interface Frame {
   buffer: Uint8Array;
 }
 
+/** A code of LZW has up to 12 bits and stands for up to 4,096 pixels. */
+const MOST_PIXELS_PER_BYTE = 4096;
+
 /** Skips a chain of sub-blocks, each led by its length, and returns the place after it. */
 function skipSubBlocks(bytes: Uint8Array, at: number): number {
   let length = bytes[at] ?? 0;
@@ -37,6 +40,9 @@ function skipSubBlocks(bytes: Uint8Array, at: number): number {
 /**
  * A copy whose first frame declares no transparent colour: Pillow's `convert("RGB")` shows that
  * colour as the palette has it.
+ *
+ * @throws {SyntaxError} when the first frame is not within the canvas or far too large for the
+ * file: the decoder would make room for it all the same
  */
 function withoutTransparency(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();
@@ -45,6 +51,20 @@ function withoutTransparency(bytes: Uint8Array): Uint8Array {
   while (copy[at] === 0x21) { // an extension; 0xf9 is the graphic control
     if (copy[at + 1] === 0xf9) copy[at + 3] = (copy[at + 3] ?? 0) & 0xfe;
     at = skipSubBlocks(copy, at + 2);
+  }
+  if (copy[at] !== 0x2c || at + 10 > copy.length) throw new SyntaxError("no frame");
+  const number = (place: number) => (copy[place] ?? 0) + 256 * (copy[place + 1] ?? 0);
+  const frame = {
+    x: number(at + 1),
+    y: number(at + 3),
+    width: number(at + 5),
+    height: number(at + 7),
+  };
+  requireWithin(frame, { width: number(6), height: number(8) });
+  if (frame.width * frame.height > copy.length * MOST_PIXELS_PER_BYTE) {
+    throw new SyntaxError(
+      `${copy.length} bytes, too few for a frame of ${frame.width}x${frame.height} pixels`,
+    );
   }
   return copy;
 }
@@ -62,20 +82,8 @@ export async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
   const { width, height } = decoder;
   const frame = decoder.frame();
   if (!frame) throw new SyntaxError("no frame");
-  if (frame.x + frame.width > width || frame.y + frame.height > height) {
-    throw new SyntaxError(
-      `a frame that reaches beyond the ${width}x${height} canvas`,
-    );
-  }
-  const data = new Uint8Array(width * height * 3); // (height, width, 3)
-  for (let y = 0; y < frame.height; y++) {
-    for (let x = 0; x < frame.width; x++) {
-      const from = (y * frame.width + x) * 4;
-      const to = ((y + frame.y) * width + x + frame.x) * 3;
-      if (frame.buffer[from + 3]) {
-        data.set(frame.buffer.subarray(from, from + 3), to);
-      }
-    }
-  }
-  return { width, height, data };
+  return placeOnCanvas(dropAlpha(frame.buffer, frame.width, frame.height), frame, {
+    width,
+    height,
+  });
 }

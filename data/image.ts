@@ -24,6 +24,12 @@ const DECODERS = {
   WebP: decodeWebp,
 };
 
+function explain(error: unknown): string {
+  // What a trap of WebAssembly says, such as "unreachable", tells nobody anything.
+  if (error instanceof WebAssembly.RuntimeError) return "data that the decoder gives up on";
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * Decodes a PNG, JPEG, WebP or GIF (its first frame) file.
  *
@@ -49,7 +55,7 @@ export async function decodeImage(
   try {
     return await DECODERS[type](bytes);
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
+    const found = explain(error);
     throw new SyntaxError(
       `Cannot decode image "${name}": found ${found}, expected a whole ${type} file. ` +
         `The file is damaged or cut short.`,

@@ -5,6 +5,8 @@
  * Source: the PNG (3rd edition), JPEG (T.81 annex B), GIF89a and WebP (RFC 9649) specifications.
  */
 
+import { readJpegFrame } from "./jpeg_header.ts";
+
 /** The file types that `decodeImage()` reads. */
 export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP";
 
@@ -31,6 +33,8 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ["PK\x03\x04", "a ZIP archive"],
   ["PAR1", "a Parquet file"],
   ["\0\0\0\x0cjP  ", "a JPEG 2000 file"],
+  ["\0\0\0\x0cJXL ", "a JPEG XL file"],
+  ["\xff\x0a", "a JPEG XL file"],
 ];
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
@@ -50,15 +54,28 @@ function isText(bytes: Uint8Array): boolean {
   }
 }
 
+/** What a file of the ISO base media format is, by its main brand. */
+function mediaFile(brand: string): string {
+  if (brand === "avif" || brand === "avis") return "an AVIF file";
+  return /^(he|mif1|msf1)/.test(brand) ? "a HEIC file" : "an MP4 or like file";
+}
+
+function textFile(start: string): string {
+  if (/<svg[\s>]/i.test(start)) return "an SVG file";
+  if (/^\s*<(!doctype html|html|head|body)/i.test(start)) return "an HTML page";
+  if (start.startsWith("version https://git-lfs")) return "a pointer to a file in Git LFS";
+  return "a text file";
+}
+
 /** An ImageType, or words for what was found instead. */
 function sniff(bytes: Uint8Array): string {
   if (bytes.length === 0) return "an empty file";
   const start = latin1(bytes, 0, 16);
   if (start.startsWith("RIFF") && start.slice(8, 12) === "WEBP") return "WebP";
-  if (start.slice(4, 8) === "ftyp") return "a HEIF, AVIF or MP4 file";
+  if (start.slice(4, 8) === "ftyp") return mediaFile(start.slice(8, 12));
   const known = SIGNATURES.find(([signature]) => start.startsWith(signature));
   if (known) return known[1];
-  if (isText(bytes)) return "a text file";
+  if (isText(bytes)) return textFile(latin1(bytes, 0, 512));
   const hex = [...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ");
   return `an unknown file that begins with the bytes ${hex}`;
 }
@@ -66,7 +83,7 @@ function sniff(bytes: Uint8Array): string {
 type Size = { width: number; height: number } | undefined;
 
 function pngSize(view: DataView): Size {
-  if (view.byteLength < 33) return undefined;
+  if (view.byteLength < 33 || view.getUint32(12) !== 0x49484452) return undefined; // "IHDR"
   return { width: view.getUint32(16), height: view.getUint32(20) };
 }
 
@@ -75,34 +92,16 @@ function gifSize(view: DataView): Size {
   return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
 }
 
-function jpegSize(view: DataView): Size {
-  let at = 2;
-  while (at + 9 <= view.byteLength) {
-    if (view.getUint8(at) !== 0xff) return undefined;
-    const marker = view.getUint8(at + 1);
-    if (marker === 0xff) at += 1; // fill bytes may stand before a marker
-    else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) at += 2;
-    else if (marker === 0xd9 || marker === 0xda) return undefined;
-    else if (
-      marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
-    ) {
-      return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
-    } else at += 2 + view.getUint16(at + 2);
-  }
-  return undefined;
-}
-
 function webpSize(view: DataView, chunk: string): Size {
-  if (view.byteLength < 30) return undefined;
-  if (chunk === "VP8 ") {
+  if (chunk === "VP8 " && view.byteLength >= 30) {
     const width = view.getUint16(26, true) & 0x3fff;
     return { width, height: view.getUint16(28, true) & 0x3fff };
   }
-  if (chunk === "VP8L") {
+  if (chunk === "VP8L" && view.byteLength >= 25) {
     const bits = view.getUint32(21, true);
     return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
   }
-  if (chunk === "VP8X") {
+  if (chunk === "VP8X" && view.byteLength >= 30) {
     const width = (view.getUint32(24, true) & 0xffffff) + 1;
     return { width, height: (view.getUint32(26, true) >>> 8) + 1 };
   }
@@ -121,13 +120,13 @@ export function readImageHeader(bytes: Uint8Array, name: string): ImageHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let size: Size;
   if (type === "PNG") size = pngSize(view);
-  else if (type === "JPEG") size = jpegSize(view);
+  else if (type === "JPEG") size = readJpegFrame(bytes);
   else if (type === "GIF") size = gifSize(view);
   else if (type === "WebP") size = webpSize(view, latin1(bytes, 12, 16));
   else {
     throw new SyntaxError(
       `Cannot decode image "${name}": found ${type}, expected a PNG, JPEG, GIF or WebP file. ` +
-        `Convert it to one of these.`,
+        `Convert it to one of these, such as by: magick FILE FILE.png`,
     );
   }
   if (!size) {
@@ -136,5 +135,5 @@ export function readImageHeader(bytes: Uint8Array, name: string): ImageHeader {
         `readable size in its header, expected a whole ${type} file. The file is damaged or cut short.`,
     );
   }
-  return { type, ...size };
+  return { type, width: size.width, height: size.height };
 }

@@ -6,6 +6,7 @@
  */
 import factory from "@jsquash/jpeg/codec/dec/mozjpeg_dec.js";
 import imagescriptJpeg from "imagescript/wasm/node/jpeg.js";
+import { countJpegScans, type JpegFrame, readJpegFrame } from "./jpeg_header.ts";
 import { dropAlpha, type RgbImage } from "./rgb_image.ts";
 import { WasmDecoder } from "./wasm.ts";
 
@@ -25,20 +26,22 @@ interface ImagescriptJpeg {
 /** Its one setting would apply the EXIF orientation. */
 const decoder = new WasmDecoder(factory, "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm", false);
 
-/** The number of colour components in the frame header, or 0. */
-function componentCount(bytes: Uint8Array): number {
-  let at = 2;
-  while (at + 9 < bytes.length) {
-    const marker = bytes[at + 1] ?? 0;
-    if (marker === 0xff) at += 1;
-    else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) at += 2;
-    else if (
-      marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
-    ) {
-      return bytes[at + 9] ?? 0;
-    } else at += 2 + (bytes[at + 2] ?? 0) * 256 + (bytes[at + 3] ?? 0);
+/**
+ * A block of 8x8 pixels takes at least one bit, or two such blocks do, where one colour component
+ * is finer across and another one down.
+ */
+const LEAST_BYTES_PER_PIXEL = 1 / 1024;
+/** Progressive files have about 10; every one goes over the whole picture, whatever it holds. */
+const MOST_SCANS = 100;
+
+/** Refuses what would take much memory or time for nothing. */
+function requirePlausible(bytes: Uint8Array, frame: JpegFrame): void {
+  const { width, height } = frame;
+  if (bytes.length < width * height * LEAST_BYTES_PER_PIXEL) {
+    throw new SyntaxError(`${bytes.length} bytes, too few for its ${width}x${height} pixels`);
   }
-  return 0;
+  const scans = countJpegScans(bytes);
+  if (scans > MOST_SCANS) throw new SyntaxError(`${scans} scans, more than ${MOST_SCANS}`);
 }
 
 /** CMYK to RGB by Pillow's formula: (255 - k) - c (255 - k) / 255, each rounded. */
@@ -67,7 +70,10 @@ async function decodeCmyk(bytes: Uint8Array): Promise<RgbImage> {
  * @throws {SyntaxError} saying what was found, when the file is damaged or cut short
  */
 export async function decodeJpeg(bytes: Uint8Array): Promise<RgbImage> {
-  if (componentCount(bytes) === 4) return await decodeCmyk(bytes);
+  const frame = readJpegFrame(bytes);
+  if (!frame) throw new SyntaxError("no frame header");
+  requirePlausible(bytes, frame);
+  if (frame.components === 4) return await decodeCmyk(bytes);
   const { image, complaints } = await decoder.decode(bytes);
   // libjpeg paints what is missing grey and only warns.
   const cut = complaints.find((line) => /premature end/i.test(line));

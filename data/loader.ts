@@ -1,13 +1,12 @@
 /**
- * The stream of training batches: shuffled anew each epoch, built ahead of time in workers, and
- * resumable at any batch. Between collator.ts and the model.
+ * The stream of training batches: shuffled anew each epoch (sample_order.ts), read and built ahead
+ * of time in workers, and resumable at any batch. Between collator.ts and the model.
  *
  * Source: what PyTorch's DataLoader does for nanoVLM v0.1 (shuffle and drop_last on).
  */
-import { type BatchOptions, type SkippedRow, tooManyBad } from "./batch_builder.ts";
-import type { BuiltBatch } from "./batch_builder.ts";
+import { type BuiltBatch, type SkippedRow, tooManyBad } from "./batch_builder.ts";
 import type { Batch } from "./collator.ts";
-import { type BatchSource, openHere, openWorker } from "./loader_source.ts";
+import { type BatchOptions, type BatchSource, openHere, openWorkers } from "./loader_source.ts";
 
 export type { SkippedRow } from "./batch_builder.ts";
 
@@ -15,7 +14,10 @@ export type { SkippedRow } from "./batch_builder.ts";
 export interface LoaderOptions extends BatchOptions {
   /** Of the shuffling: a whole number from 0 to 2^32 - 1. */
   seed: number;
-  /** Threads that build batches; 0 builds them in this one. Default 1. */
+  /**
+   * Threads that build batches, beside one that reads; 0 does everything in this one. Default: as
+   * `defaultWorkers()`.
+   */
   workers?: number;
   /** Batches that each worker builds ahead. Default 2. */
   prefetchBatches?: number;
@@ -31,22 +33,25 @@ export interface LoaderState {
   index: number;
 }
 
+/**
+ * One builder less than the processor has cores, for the thread that trains needs one, and at most
+ * four: these build more than 200 samples of 640x480 a second, while each one more takes another
+ * copy of the tokenizer and costs its time to start.
+ */
+export function defaultWorkers(): number {
+  return Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
+}
+
 /** This many rows may be bad whatever their share, so that a small dataset survives them. */
 const TOLERATED_BAD_ROWS = 3;
 const TOLERATED_BAD_SHARE = 0.01;
 
-/** Cache budgets are shared out among the workers. */
-async function openSources(options: LoaderOptions, workers: number): Promise<BatchSource[]> {
-  if (workers === 0) return [await openHere(options)];
-  const share = { ...options, cacheBytes: (options.cacheBytes ?? 256 * 2 ** 20) / workers };
-  const opening = Array.from({ length: workers }, () => openWorker(share));
-  const results = await Promise.allSettled(opening);
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed) {
-    for (const result of results) if (result.status === "fulfilled") result.value.close();
-    throw failed.reason;
-  }
-  return await Promise.all(opening);
+/** The budget for pictures is shared out among the workers. */
+async function openSource(options: LoaderOptions, builders: number): Promise<BatchSource> {
+  if (builders === 0) return await openHere(options);
+  const cacheBytes = (options.cacheBytes ?? 256 * 2 ** 20) / builders;
+  const ahead = (options.prefetchBatches ?? 2) * builders;
+  return await openWorkers({ ...options, cacheBytes }, { builders, ahead });
 }
 
 function requireWhole(what: string, value: number, least: number): void {
@@ -70,7 +75,7 @@ export class Loader {
   /** Number of batches of an epoch. */
   readonly batchesPerEpoch: number;
   readonly #batchSize: number;
-  readonly #sources: readonly BatchSource[];
+  readonly #source: BatchSource;
   /** Batches to keep under way while the consumer is busy. */
   readonly #ahead: number;
   readonly #skipped: SkippedRow[] = [];
@@ -85,19 +90,18 @@ export class Loader {
   /** Batches under way, the next one first. */
   #queue: Promise<BuiltBatch>[] = [];
 
-  private constructor(options: LoaderOptions, sources: readonly BatchSource[]) {
-    const { samples = 0, rows = 0 } = sources[0] ?? {};
-    this.samples = samples;
-    this.batchesPerEpoch = Math.floor(samples / options.batchSize);
+  private constructor(options: LoaderOptions, source: BatchSource, workers: number) {
+    this.samples = source.samples;
+    this.batchesPerEpoch = Math.floor(source.samples / options.batchSize);
     this.#batchSize = options.batchSize;
-    this.#sources = sources;
-    this.#ahead = options.workers === 0 ? 0 : (options.prefetchBatches ?? 2) * sources.length;
-    this.#tried = new Uint8Array(rows);
+    this.#source = source;
+    this.#ahead = (options.prefetchBatches ?? 2) * workers;
+    this.#tried = new Uint8Array(source.rows);
     this.#seed = options.seed;
   }
 
   /**
-   * Opens the dataset, in every worker.
+   * Opens the dataset, and starts the workers.
    *
    * @throws {Error} when a file is missing
    * @throws {SyntaxError} when a file is damaged
@@ -105,12 +109,13 @@ export class Loader {
    * @throws {RangeError} when an option is out of range, or a batch is larger than the dataset
    */
   static async open(options: LoaderOptions): Promise<Loader> {
-    const { workers = 1, prefetchBatches = 2 } = options;
+    const { workers = defaultWorkers(), prefetchBatches = 2 } = options;
     requireWhole("batch size", options.batchSize, 1);
     requireWhole("number of workers", workers, 0);
     requireWhole("number of batches ahead", prefetchBatches, 1);
     requireWhole("seed", options.seed, 0);
-    const loader = new Loader(options, await openSources(options, workers));
+    requireWhole("number of buffer bytes", options.bufferBytes ?? 0, 0);
+    const loader = new Loader(options, await openSource(options, workers), workers);
     if (loader.batchesPerEpoch === 0) {
       loader.close();
       throw new RangeError(
@@ -161,10 +166,9 @@ export class Loader {
   }
 
   #request(number: number): Promise<BuiltBatch> {
-    const source = this.#sources[number % this.#sources.length];
-    if (!source) throw new Error("Cannot load data: found no source, expected one");
     const epoch = Math.floor(number / this.batchesPerEpoch);
-    const built = source.build({ seed: this.#seed, epoch, batch: number % this.batchesPerEpoch });
+    const batch = number % this.batchesPerEpoch;
+    const built = this.#source.build(number, { seed: this.#seed, epoch, batch });
     built.catch(() => {}); // next() reports it when its turn comes
     return built;
   }
@@ -219,6 +223,6 @@ export class Loader {
 
   /** Ends the workers. A `next()` under way fails. */
   close(): void {
-    for (const source of this.#sources) source.close();
+    this.#source.close();
   }
 }

@@ -1,9 +1,16 @@
 /**
- * Where the loader gets its batches from: this thread, or a worker. Both build the same ones.
+ * Where the loader gets its batches from: this thread, or one worker that reads and several that
+ * build. All give the same batches.
  */
-import { BatchBuilder, type BatchOptions } from "./batch_builder.ts";
-import type { BatchPosition, BuiltBatch } from "./batch_builder.ts";
-import type { WorkerReply, WorkerRequest } from "./loader_worker.ts";
+import { BatchBuilder, type BatchPosition, type BuilderOptions } from "./batch_builder.ts";
+import type { BuiltBatch } from "./batch_builder.ts";
+import type { BuilderAnswer, BuilderQuestion } from "./builder_worker.ts";
+import { Line } from "./line.ts";
+import type { ReaderFacts, ReaderQuestion } from "./reader_worker.ts";
+import { type ReaderOptions, SampleReader } from "./sample_reader.ts";
+
+/** What to read and what to make of it. */
+export interface BatchOptions extends ReaderOptions, BuilderOptions {}
 
 /** Something that builds batches by number. */
 export interface BatchSource {
@@ -11,98 +18,94 @@ export interface BatchSource {
   readonly samples: number;
   /** Number of rows of the dataset. */
   readonly rows: number;
-  /** Builds a batch by its number. */
-  build(position: BatchPosition): Promise<BuiltBatch>;
+  /** Builds a batch; calls with neighbouring numbers go to different threads. */
+  build(number: number, position: BatchPosition): Promise<BuiltBatch>;
   /** Ends what was started. */
   close(): void;
 }
 
-/** Builds in this thread. */
+/** Reads and builds in this thread. */
 export async function openHere(options: BatchOptions): Promise<BatchSource> {
-  const builder = await BatchBuilder.open(options);
+  const reader = await SampleReader.open(options);
+  const builder = await BatchBuilder.open(options, reader);
   return {
-    samples: builder.samples.length,
-    rows: builder.samples.dataset.rows,
-    build: (position) => builder.build(position),
+    samples: reader.samples.length,
+    rows: reader.samples.dataset.rows,
+    build: (_, position) => builder.build(position),
     close: () => {},
   };
 }
 
-interface Waiting {
-  resolve(reply: WorkerReply): void;
-  reject(error: Error): void;
-}
+/** The scripts of the threads. */
+const SCRIPTS = {
+  reader: new URL("./reader_worker.ts", import.meta.url),
+  builder: new URL("./builder_worker.ts", import.meta.url),
+};
 
-/** The error that a worker met, of the same class. */
-function revive({ name, message }: { name: string; message: string }): Error {
-  if (name === "TypeError") return new TypeError(message);
-  if (name === "RangeError") return new RangeError(message);
-  if (name === "SyntaxError") return new SyntaxError(message);
-  return new Error(message);
-}
+/** The workers of a loader: when one breaks, no batch comes any more from any. */
+class Crew {
+  readonly #workers: Worker[] = [];
+  readonly #lines: { break(error: Error): void }[] = [];
 
-/** One worker and the requests that it has not answered yet. */
-class WorkerLine {
-  readonly #worker: Worker;
-  readonly #waiting: Waiting[] = [];
-  #broken: Error | undefined;
-
-  constructor() {
-    this.#worker = new Worker(new URL("./loader_worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = (event: MessageEvent<WorkerReply>) => {
-      const waiting = this.#waiting.shift();
-      if (event.data.kind === "failed") waiting?.reject(revive(event.data));
-      else waiting?.resolve(event.data);
-    };
-    this.#worker.onerror = (event) => {
+  hire<Question, Answer>(script: URL): Line<Question, Answer> {
+    const worker = new Worker(script, { type: "module" });
+    const line = new Line<Question, Answer>(worker);
+    this.#workers.push(worker);
+    this.#lines.push(line);
+    worker.onerror = (event) => {
       event.preventDefault();
-      this.#break(
-        new Error(`Cannot load data: found a broken worker (${event.message}), expected batches`),
-      );
+      this.#break(`a broken worker (${event.message}), expected batches`);
     };
+    return line;
   }
 
-  #break(error: Error): void {
-    this.#broken ??= error;
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+  #break(found: string): void {
+    const error = new Error(`Cannot load data: found ${found}`);
+    for (const line of this.#lines) line.break(error);
   }
 
-  ask(request: WorkerRequest): Promise<WorkerReply> {
-    return new Promise((resolve, reject) => {
-      if (this.#broken) return reject(this.#broken);
-      this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request);
-    });
-  }
-
-  close(): void {
-    this.#worker.terminate();
-    this.#break(new Error("Cannot load data: found a closed loader, expected an open one"));
+  dismiss(): void {
+    for (const worker of this.#workers) worker.terminate();
+    this.#break("a closed loader, expected an open one");
   }
 }
 
 /**
- * Builds in a worker.
+ * Reads in one worker and builds in others.
  *
- * @throws {Error} what the worker met when opening, of the class it was there
+ * @param options what each of them must know
+ * @param threads `builders`, and `ahead`, the number of batches that are asked for at once
+ * @param scripts of the workers, other than the product's own in tests only
+ * @throws {Error} what a worker met when opening, of the class it was there
  */
-export async function openWorker(options: BatchOptions): Promise<BatchSource> {
-  const line = new WorkerLine();
+export async function openWorkers(
+  options: BatchOptions,
+  threads: { builders: number; ahead: number },
+  scripts: { reader: URL; builder: URL } = SCRIPTS,
+): Promise<BatchSource> {
+  const crew = new Crew();
   try {
-    const opened = await line.ask({ kind: "open", options });
-    if (opened.kind !== "opened") throw new Error(`Cannot open worker: found "${opened.kind}"`);
+    const channels = Array.from({ length: threads.builders }, () => new MessageChannel());
+    const builders = channels.map(() => crew.hire<BuilderQuestion, BuilderAnswer>(scripts.builder));
+    const reader = crew.hire<ReaderQuestion, ReaderFacts>(scripts.reader);
+    const ports = channels.map(({ port2 }) => port2);
+    const lookBehind = (threads.ahead + 1) * options.batchSize;
+    const [{ samples, rows }] = await Promise.all([
+      reader.ask({ options, lookBehind, ports }, ports),
+      ...channels.map(({ port1: port }, i) => builders[i]?.ask({ options, port }, [port])),
+    ]);
     return {
-      samples: opened.samples,
-      rows: opened.rows,
-      async build(position) {
-        const reply = await line.ask({ kind: "build", position });
-        if (reply.kind !== "built") throw new Error(`Cannot build batch: found "${reply.kind}"`);
-        return reply.built;
+      samples,
+      rows,
+      async build(number, position) {
+        const built = await builders[number % builders.length]?.ask({ position });
+        if (!built) throw new Error("Cannot build a batch: found no batch, expected one");
+        return built;
       },
-      close: () => line.close(),
+      close: () => crew.dismiss(),
     };
   } catch (error) {
-    line.close();
+    crew.dismiss();
     throw error;
   }
 }

@@ -109,7 +109,8 @@ function readParts(bytes: Uint8Array): Parts {
   let palette: Uint8Array | undefined;
   const compressed: Uint8Array[] = [];
   for (const { type, data } of readChunks(bytes)) {
-    if (type === "IHDR") header = parseHeader(data);
+    if (type === "IHDR" && header) throw new SyntaxError("two IHDR chunks");
+    else if (type === "IHDR") header = parseHeader(data);
     else if (type === "PLTE") palette = data;
     else if (type === "IDAT") compressed.push(data);
   }
@@ -218,6 +219,29 @@ function passes(header: Header) {
   });
 }
 
+/** Some writers leave a few bytes after the last line; that many are let through. */
+const SPARE_BYTES = 65536;
+/** Deflate makes at most that many bytes of one. */
+const MOST_INFLATION = 1032;
+
+/** The filtered lines. */
+function inflate(compressed: Uint8Array, expected: number): Uint8Array {
+  const most = compressed.length * MOST_INFLATION;
+  if (most < expected) {
+    throw new SyntaxError(`at most ${most} bytes of lines where ${expected} belong`);
+  }
+  let filtered: Uint8Array;
+  try {
+    const length = expected + SPARE_BYTES;
+    filtered = inflateSync(compressed, { maxOutputLength: length, chunkSize: length });
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new SyntaxError(`more than the ${expected} bytes of lines that belong`, { cause });
+  }
+  if (filtered.length >= expected) return filtered;
+  throw new SyntaxError(`${filtered.length} bytes of lines where ${expected} belong`);
+}
+
 /**
  * Decodes a PNG file.
  *
@@ -236,15 +260,7 @@ export function decodePng(bytes: Uint8Array): RgbImage {
     (sum, pass) => sum + pass.lines * (pass.bytes + 1),
     0,
   );
-  // Some writers leave a few bytes after the last line; 64 KiB of them are let through.
-  const filtered = inflateSync(parts.compressed, {
-    maxOutputLength: expected + 65536,
-  });
-  if (filtered.length < expected) {
-    throw new SyntaxError(
-      `${filtered.length} bytes of lines where ${expected} belong`,
-    );
-  }
+  const filtered = inflate(parts.compressed, expected);
   const data = new Uint8Array(header.width * header.height * 3); // (height, width, 3)
   const write = pixelWriter(parts, data);
   const pixelBytes = Math.max(1, lineBytes(header, 1));

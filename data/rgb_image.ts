@@ -31,3 +31,47 @@ export function dropAlpha(
   }
   return { width, height, data };
 }
+
+/** Width and height in pixels. */
+export type Size = Pick<RgbImage, "width" | "height">;
+
+/** Where a frame lies on a canvas, in pixels from the upper left. */
+export interface Place extends Size {
+  /** Pixels to the left of it. */
+  x: number;
+  /** Lines above it. */
+  y: number;
+}
+
+/**
+ * Refuses a frame that is not within its canvas.
+ *
+ * @throws {SyntaxError} saying what was found
+ */
+export function requireWithin({ x, y, width, height }: Place, canvas: Size): void {
+  if (x + width <= canvas.width && y + height <= canvas.height) return;
+  throw new SyntaxError(
+    `a frame of ${width}x${height} at ${x}, ${y} that reaches beyond the ` +
+      `${canvas.width}x${canvas.height} canvas`,
+  );
+}
+
+/**
+ * Puts a frame on a black canvas.
+ *
+ * @throws {SyntaxError} when it reaches beyond
+ */
+export function placeOnCanvas(
+  { width, height, data }: RgbImage,
+  { x, y }: Pick<Place, "x" | "y">,
+  canvas: Size,
+): RgbImage {
+  requireWithin({ x, y, width, height }, canvas);
+  if (width === canvas.width && height === canvas.height) return { width, height, data };
+  const result = new Uint8Array(canvas.width * canvas.height * 3); // (height, width, 3)
+  for (let line = 0; line < height; line++) {
+    const pixels = data.subarray(line * width * 3, (line + 1) * width * 3);
+    result.set(pixels, ((y + line) * canvas.width + x) * 3);
+  }
+  return { ...canvas, data: result };
+}

@@ -29,13 +29,13 @@ export class Samples {
   /** Number of samples. */
   readonly length: number;
   /** Number of the first sample of each row, and in the end the number of all. (rows + 1) */
-  readonly #starts: Uint32Array;
+  readonly starts: Uint32Array;
 
   private constructor(dataset: Dataset, counts: Uint32Array) {
     this.dataset = dataset;
-    this.#starts = new Uint32Array(counts.length + 1);
+    this.starts = new Uint32Array(counts.length + 1);
     let sum = 0;
-    counts.forEach((count, row) => this.#starts[row + 1] = sum += count);
+    counts.forEach((count, row) => this.starts[row + 1] = sum += count);
     this.length = sum;
   }
 
@@ -47,9 +47,11 @@ export class Samples {
    * @throws {RangeError} when there is no question at all
    */
   static async open(dataset: Dataset, questionsPerRow: "first" | "all"): Promise<Samples> {
-    const counts = questionsPerRow === "first"
+    const isFirst = questionsPerRow === "first";
+    const counts = isFirst && !dataset.mayLackTurns
       ? new Uint32Array(dataset.rows).fill(1)
       : await dataset.turnCounts();
+    if (isFirst) counts.forEach((count, row) => counts[row] = Math.min(1, count));
     const samples = new Samples(dataset, counts);
     if (samples.length === 0) {
       throw new RangeError(
@@ -73,13 +75,13 @@ export class Samples {
       );
     }
     let low = 0; // the row's number is in [low, high)
-    let high = this.#starts.length - 1;
+    let high = this.starts.length - 1;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if ((this.#starts[middle] ?? 0) <= index) low = middle;
+      if ((this.starts[middle] ?? 0) <= index) low = middle;
       else high = middle;
     }
-    return { row: low, turn: index - (this.#starts[low] ?? 0) };
+    return { row: low, turn: index - (this.starts[low] ?? 0) };
   }
 
   /**

@@ -6,6 +6,7 @@
  * Source: @huggingface/tokenizers, which gives the ids of the Rust original.
  */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { pretrainedFolder } from "./pretrained.ts";
 
 /** Text to token ids and back. The padding token is the end token, as in nanoVLM. */
 export interface Tokenizer {
@@ -150,12 +151,14 @@ function wrap(
 /**
  * The tokenizer of a name.
  *
- * @param name "bytes" for the built-in one, otherwise a folder
+ * @param name "bytes" for the built-in one, otherwise a folder, or "owner/name" on the Hugging Face Hub
  * @throws {Error} when the folder or a file is missing
+ * @throws {HubError} when the Hub cannot give it
  * @throws {SyntaxError} when a file is damaged
  */
 export async function tokenizerFor(name: string): Promise<Tokenizer> {
-  return name === "bytes" ? byteTokenizer() : await loadTokenizer(name);
+  if (name === "bytes") return byteTokenizer();
+  return await loadTokenizer(await pretrainedFolder(name, "tokenizer"));
 }
 
 /**

@@ -28,6 +28,9 @@ export interface DecodedRgba {
   data: ArrayLike<number>;
 }
 
+/** After a picture of more bytes than this the instance with its memory is given up. */
+const MOST_KEPT_BYTES = 64 * 2 ** 20;
+
 /** A decoder that keeps its WebAssembly instance from call to call. */
 export class WasmDecoder {
   #factory: (options: FactoryOptions) => Promise<DecoderModule>;
@@ -103,6 +106,7 @@ export class WasmDecoder {
         { cause },
       );
     }
+    if (image.data.length > MOST_KEPT_BYTES) this.#module = undefined; // its memory never shrinks
     return { image, complaints: this.#complaints };
   }
 }

@@ -1,7 +1,7 @@
 // A folder with config.json and model.safetensors, as nanoVLM's save_pretrained writes it and from_pretrained reads it.
 // Between safetensors.ts and vision_language_model.ts. Source: nanoVLM v0.1, models/vision_language_model.py, and
 // save_model of the Python package safetensors, which keeps one name of tied weights.
-import { patchesPerSide, type VLMConfig } from "./config.ts";
+import { patchesPerSide, VLM_FIELDS, type VLMConfig } from "./config.ts";
 import { formatVLMConfig, parseVLMConfig } from "./config_file.ts";
 import {
   CheckpointError,
@@ -138,10 +138,12 @@ export interface Checkpoint extends Disposable {
  */
 export function openCheckpoint(dir: string): Checkpoint {
   const configPath = `${dir}/config.json`;
-  const config = parseVLMConfig(readJson(configPath), configPath);
+  const inJson = parseVLMConfig(readJson(configPath), configPath);
   const file = openSafetensors(`${dir}/model.safetensors`);
+  let config: VLMConfig;
   let frequencies: Float32Array;
   try {
+    config = withMetadata(inJson, file);
     checkTensors(file, config);
     frequencies = readFrequencies(file, config);
   } catch (error) {
@@ -172,6 +174,14 @@ export function readJson(path: string): unknown {
       `Cannot read "${path}": ${reason}, expected JSON. Save or fetch the file again.`,
     );
   }
+}
+
+// portable.ts puts there what Python refuses to find in config.json.
+function withMetadata(config: VLMConfig, { metadata, path }: SafetensorsFile): VLMConfig {
+  const side = metadata.get("lm_padding_side");
+  if (side === undefined) return config;
+  const { check } = VLM_FIELDS.lm_padding_side;
+  return { ...config, lm_padding_side: check(side, `use "lm_padding_side" of ${path}`) };
 }
 
 // Tied weights have one tensor. Where a file holds both names the head's counts: Python loads it last.
@@ -232,6 +242,8 @@ function readFrequencies(file: SafetensorsFile, config: VLMConfig): Float32Array
 export interface SaveOptions {
   /** The rotary frequencies that were read with the parameters, so that they are written back to the last bit. */
   readonly frequencies?: Float32Array | undefined;
+  /** More texts for the header of model.safetensors. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -245,7 +257,7 @@ export async function saveCheckpoint(
   dir: string,
   config: VLMConfig,
   load: ParameterSource,
-  { frequencies = rotaryFrequencies(config) }: SaveOptions = {},
+  { frequencies = rotaryFrequencies(config), metadata = {} }: SaveOptions = {},
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const tied = config.lm_tie_weights;
@@ -264,7 +276,7 @@ export async function saveCheckpoint(
   await writeSafetensors(
     `${dir}/model.safetensors`,
     tensors,
-    tied ? { [EMBEDDING]: HEAD } : {},
+    { ...metadata, ...(tied ? { [EMBEDDING]: HEAD } : {}) },
   );
   const text = new TextEncoder().encode(formatVLMConfig(config));
   await writeBeside(`${dir}/config.json`, (file) => writeAll(file, text));

@@ -9,68 +9,14 @@ import {
   integer,
   nullable,
   number,
+  numbers,
+  some,
   text,
   texts,
 } from "./fields.ts";
+import { VLM_FIELDS, type VLMConfig } from "./vlm_config.ts";
 
-/** The model, under nanoVLM's keys. Widths are numbers of elements, images are square. */
-export interface VLMConfig {
-  readonly vit_hidden_dim: number;
-  readonly vit_inter_dim: number;
-  /** Side of a patch, in pixels. */
-  readonly vit_patch_size: number;
-  /** Side of an image, in pixels. */
-  readonly vit_img_size: number;
-  readonly vit_n_heads: number;
-  /** Must be 0. */
-  readonly vit_dropout: number;
-  readonly vit_n_blocks: number;
-  readonly vit_ln_eps: number;
-  /** Must be false. */
-  readonly vit_cls_flag: boolean;
-  /** Hugging Face name or folder of the vision backbone. */
-  readonly vit_model_type: string;
-  readonly lm_hidden_dim: number;
-  readonly lm_inter_dim: number;
-  readonly lm_rms_eps: number;
-  /** Base of the rotary frequencies. */
-  readonly lm_re_base: number;
-  /** Longer sequences scale the rotary frequencies down. */
-  readonly lm_max_position_embeddings: number;
-  readonly lm_vocab_size: number;
-  readonly lm_n_heads: number;
-  readonly lm_n_kv_heads: number;
-  /** Must be 0. */
-  readonly lm_dropout: number;
-  readonly lm_n_blocks: number;
-  /** Multiplies the rotary cosines and sines. */
-  readonly lm_attn_scaling: number;
-  /** Text tokens a row while training. */
-  readonly lm_max_length: number;
-  /** Must be false. */
-  readonly lm_use_tokens: boolean;
-  /** Whether the head's weight is the token embedding's. */
-  readonly lm_tie_weights: boolean;
-  /** Hugging Face name or folder of the language backbone. */
-  readonly lm_model_type: string;
-  /** Name or folder of the tokenizer; "bytes" is the built-in one. */
-  readonly lm_tokenizer: string;
-  readonly lm_eos_token_id: number;
-  /** Side of the square of patches that becomes one image token. */
-  readonly mp_pixel_shuffle_factor: number;
-  readonly vlm_load_backbone_weights: boolean;
-  /** Folder in which training keeps the model. */
-  readonly vlm_checkpoint_path: string;
-  /** Subtracted from pixels in [0, 1]. Ours; nanoVLM knows 0 only. */
-  readonly vit_pixel_mean: number;
-  /** Divides pixels after that. Ours; nanoVLM knows 1 only. */
-  readonly vit_pixel_std: number;
-  /**
-   * Where rows are padded while training. Ours; nanoVLM knows "left" only, which pads between image and text: as rows end
-   * at one place, the distance tells a small model how long the answer will be, and alone, unpadded, it answers badly.
-   */
-  readonly lm_padding_side: "left" | "right";
-}
+export { patchesPerSide, VLM_FIELDS, type VLMConfig } from "./vlm_config.ts";
 
 /**
  * A training run, under nanoVLM's keys and some of ours.
@@ -96,22 +42,39 @@ export interface TrainConfig {
   readonly epochs: number;
   /** Whether to start from the model in `vlm_checkpoint_path`. */
   readonly resume_from_vlm_checkpoint: boolean;
-  /** Folder or file of the training data; "shapes" is the built-in data. */
+  /** Training data: files, folders, names on the Hub, separated by commas; "shapes" is the built-in data. */
   readonly train_dataset_path: string;
-  /** Subsets of the training data. */
+  /** Subsets of the last of them: configurations on the Hub, or subfolders. */
   readonly train_dataset_name: readonly string[];
-  /** Folder or file of the multiple-choice test; null is none. */
+  /** Name, folder or file of the multiple-choice test; null is none. */
   readonly test_dataset_path: string | null;
   /** Ours: data to validate on; null takes `val_ratio` of the training data. */
   readonly val_dataset_path: string | null;
+  /** Ours: columns of the data that have other names than those known, such as "image=photo". */
+  readonly dataset_columns: readonly string[];
+  /** Ours: how much of an epoch each source of the training data gets; by default its size decides. */
+  readonly dataset_weights: readonly number[];
+  /** Ours: whether data on the Hub is downloaded whole; otherwise parts are read when needed. */
+  readonly dataset_download: boolean;
+  /** Questions of FineVision with a lower rating are left out; of nanoVLM's later versions, as the next three. */
+  readonly relevance_min_rating: number;
+  readonly image_correspondence_min_rating: number;
+  readonly visual_dependency_min_rating: number;
+  readonly formatting_min_rating: number;
   /** Ours: whether a row with several questions gives the first one, as in nanoVLM, or all. */
   readonly questions_per_row: "first" | "all";
+  /** Ours: threads that decode pictures and build batches; null is as many as the processor has to spare. */
+  readonly data_workers: number | null;
+  /** Ours: data larger than this many megabytes (2^20 bytes) is shuffled that much at a time, to be read once an epoch. */
+  readonly shuffle_buffer_megabytes: number;
   /** Ours: nanoVLM's deviation of 0.02 everywhere, or 1 / sqrt(inputs), which small models need. */
   readonly initialization: "nanovlm" | "fan_in";
   /** Ours: where all random numbers start. */
   readonly seed: number;
   /** Ours: steps to train; null is `epochs` through the data. */
   readonly max_training_steps: number | null;
+  /** Ours: parts that do not train; those with a learning rate of 0 do not either. */
+  readonly freeze: readonly Part[];
   /** Ours: steps between two evaluations. */
   readonly eval_interval: number;
   /** Ours: questions to evaluate on, at most; null is all. */
@@ -122,53 +85,22 @@ export interface TrainConfig {
   readonly dtype: "auto" | "f16" | "f32";
 }
 
+/** The parts of a model that can be frozen one by one. */
+export const PARTS = ["vision", "language", "projector"] as const;
+export type Part = typeof PARTS[number];
+
 /** Both configurations of a training run. */
 export interface Config {
   readonly vlm: VLMConfig;
   readonly train: TrainConfig;
 }
 
-/** Patches along a side of an image; pixels that fill none are left out, as SigLIP's 384 pixels leave 6 of 14. */
-export function patchesPerSide({ vit_img_size, vit_patch_size }: VLMConfig): number {
-  return Math.floor(vit_img_size / vit_patch_size);
+/** The parts that do not train: named so, or with a learning rate of 0, with which AdamW changes nothing. */
+export function frozenParts({ freeze, lr_mp, lr_backbones }: TrainConfig): readonly Part[] {
+  return PARTS.filter((part) =>
+    freeze.includes(part) || (part === "projector" ? lr_mp : lr_backbones) === 0
+  );
 }
-
-/** Every key of VLMConfig in nanoVLM's order, with nanoVLM's initial values. */
-export const VLM_FIELDS: Fields<VLMConfig> = {
-  vit_hidden_dim: integer(768),
-  vit_inter_dim: integer(3072),
-  vit_patch_size: integer(16),
-  vit_img_size: integer(224),
-  vit_n_heads: integer(12),
-  vit_dropout: number(0, 0),
-  vit_n_blocks: integer(12, 0),
-  vit_ln_eps: number(1e-6, 0),
-  vit_cls_flag: flag(false),
-  vit_model_type: text("google/siglip-base-patch16-224"),
-  lm_hidden_dim: integer(576),
-  lm_inter_dim: integer(1536),
-  lm_rms_eps: number(1e-5, 0),
-  lm_re_base: integer(100000),
-  lm_max_position_embeddings: integer(8192),
-  lm_vocab_size: integer(49152),
-  lm_n_heads: integer(9),
-  lm_n_kv_heads: integer(3),
-  lm_dropout: number(0, 0),
-  lm_n_blocks: integer(30, 0),
-  lm_attn_scaling: number(1, 0, true),
-  lm_max_length: integer(128 - 49),
-  lm_use_tokens: flag(false),
-  lm_tie_weights: flag(true),
-  lm_model_type: text("HuggingFaceTB/SmolLM2-135M"),
-  lm_tokenizer: text("HuggingFaceTB/cosmo2-tokenizer"),
-  lm_eos_token_id: integer(0, 0),
-  mp_pixel_shuffle_factor: integer(2),
-  vlm_load_backbone_weights: flag(true),
-  vlm_checkpoint_path: text("checkpoints/nanoVLM-222M"),
-  vit_pixel_mean: number(0),
-  vit_pixel_std: number(1, 0, true),
-  lm_padding_side: choice("left", ["left", "right"]),
-};
 
 // The subsets of The Cauldron that nanoVLM v0.1 trains on.
 const CAULDRON = (
@@ -193,10 +125,20 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   train_dataset_name: texts(CAULDRON),
   test_dataset_path: nullable(text(""), "Lin-Chen/MMStar"),
   val_dataset_path: nullable(text("")),
+  dataset_columns: texts([]),
+  dataset_weights: numbers([]),
+  dataset_download: flag(false),
+  relevance_min_rating: integer(1, 0),
+  image_correspondence_min_rating: integer(1, 0),
+  visual_dependency_min_rating: integer(1, 0),
+  formatting_min_rating: integer(1, 0),
   questions_per_row: choice("first", ["first", "all"]),
+  data_workers: nullable(integer(0, 0)),
+  shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
+  freeze: some(PARTS),
   eval_interval: integer(250),
   eval_limit: nullable(integer(1)),
   checkpoint_every: nullable(integer(1)),

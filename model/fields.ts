@@ -117,6 +117,28 @@ export function texts(initial: readonly string[]): Field<readonly string[]> {
   });
 }
 
+/** A list of some of `options`; on a command line separated by commas. */
+export function some<T extends string>(options: readonly T[]): Field<readonly T[]> {
+  return field({
+    initial: [],
+    expected: `a list of ${options.map((option) => JSON.stringify(option)).join(", ")}`,
+    isKind: (value): value is readonly T[] =>
+      Array.isArray(value) && value.every((item) => options.some((option) => option === item)),
+    fromText: (value) => value === "" ? [] : value.split(","),
+  });
+}
+
+/** A list of numbers above 0; on a command line separated by commas. */
+export function numbers(initial: readonly number[]): Field<readonly number[]> {
+  return field({
+    initial,
+    expected: "a list of numbers greater than 0",
+    isKind: (value): value is readonly number[] => Array.isArray(value) && value.every(isNumber),
+    isPossible: (value) => value.every((item) => Number.isFinite(item) && item > 0),
+    fromText: (value) => value === "" ? [] : value.split(",").map(numberFromText),
+  });
+}
+
 /** One of `options`. */
 export function choice<T extends string>(
   initial: T,

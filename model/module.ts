@@ -1,5 +1,5 @@
 /**
- * Parameters: all of a model's tensors in one flat buffer for each optimizer group, with gradients beside them.
+ * Parameters: all of a model's tensors in one flat buffer for each part, with gradients beside those that train.
  *
  * Modules (vision_transformer.ts, …) take their parameters from here by nanoVLM's names. Tensors that stand next
  * to each other in the state dict and are multiplied by the same input (q, k, v; gate, up) lie without a gap, so
@@ -18,13 +18,14 @@ import {
   type Tensor,
 } from "../shaders/runtime/tensor.ts";
 import type { ParameterShape } from "./checkpoint.ts";
+import { type Part, PARTS } from "./config.ts";
 
-/** Parameters that share a learning rate: the new projector, or the backbones. */
+/** The parameters of a part. */
 export interface ParameterGroup {
-  readonly name: "projector" | "backbones";
+  readonly name: Part;
   /** Flat f32, with zeros between parameters. */
   readonly value: Tensor;
-  /** Of the same layout; absent where nothing trains. */
+  /** Of the same layout; absent where the part does not train. */
   readonly gradient: Tensor | undefined;
   /** The values rounded to f16, of the same layout; absent in float32. */
   readonly half: Tensor | undefined;
@@ -34,9 +35,18 @@ export interface ParameterGroup {
 export interface StoreOptions {
   /** Whether to make gradients. */
   readonly training: boolean;
+  /** Parts that do not train and have none; none when absent. */
+  readonly frozen?: readonly Part[];
   /** "f16": whether to keep f16 copies of the values. */
   readonly dtype: Activation;
 }
+
+/** How the names of a part's parameters begin. */
+const PREFIXES: Readonly<Record<Part, string>> = {
+  vision: "vision_encoder.",
+  language: "decoder.",
+  projector: "MP.",
+};
 
 /** Bytes between which parameters begin, copies too: the widest alignment that WebGPU allows a device. */
 const ALIGNMENT_BYTES = 256;
@@ -66,13 +76,14 @@ export class ParameterStore {
     readonly shapes: readonly ParameterShape[],
     readonly options: StoreOptions,
   ) {
-    const projector = shapes.filter(({ name }) => name.startsWith("MP."));
-    const backbones = shapes.filter(({ name }) => !name.startsWith("MP."));
-    this.groups = [this.#group("projector", projector), this.#group("backbones", backbones)];
+    this.groups = PARTS.map((part) =>
+      this.#group(part, shapes.filter(({ name }) => name.startsWith(PREFIXES[part])))
+    );
   }
 
   #group(name: ParameterGroup["name"], shapes: readonly ParameterShape[]): ParameterGroup {
-    const { training, dtype } = this.options;
+    const { training, frozen = [], dtype } = this.options;
+    const trains = training && !frozen.includes(name);
     const alignment = ALIGNMENT_BYTES / elementBytes(dtype);
     let end = 0;
     const firsts = shapes.map(({ name, shape }) => {
@@ -84,7 +95,7 @@ export class ParameterStore {
     const group: ParameterGroup = {
       name,
       value: persistent(this.device, `${name} values`, length),
-      gradient: training ? persistent(this.device, `${name} gradients`, length) : undefined,
+      gradient: trains ? persistent(this.device, `${name} gradients`, length) : undefined,
       half: dtype === "f16" ? persistent(this.device, `${name} f16`, length, "f16") : undefined,
     };
     shapes.forEach(({ name, shape }, i) => {
@@ -98,9 +109,14 @@ export class ParameterStore {
     return this.options.training;
   }
 
-  /** Number of trainable values. */
+  /** Number of values. */
   get count(): number {
     return this.shapes.reduce((sum, { shape }) => sum + elements(shape), 0);
+  }
+
+  /** The parameters that train. */
+  get trained(): readonly ParameterShape[] {
+    return this.shapes.filter(({ name }) => this.place(name).group.gradient);
   }
 
   /** Where a parameter lies. @throws {RangeError} where there is none of that name. */
@@ -151,12 +167,12 @@ export class ParameterStore {
     return this.#read(name, this.place(name).group.value);
   }
 
-  /** Reads one parameter's gradient. @throws {DeviceError} {TypeError} where nothing trains. */
+  /** Reads one parameter's gradient. @throws {DeviceError} {TypeError} where it does not train. */
   readGradient(name: string): Promise<Float32Array<ArrayBuffer>> {
     const { gradient } = this.place(name).group;
     if (!gradient) {
       throw new TypeError(
-        `Cannot read the gradient of ${name}: the model was not made for training`,
+        `Cannot read the gradient of ${name}: it is frozen, or the model was not made for training`,
       );
     }
     return this.#read(name, gradient);

@@ -1,5 +1,5 @@
 /**
- * AdamW over a model's flat parameter groups: one dispatch a group (more only where a group is larger than one binding),
+ * AdamW over a model's flat parameter groups: one dispatch a part that trains (more only where a group is larger than one binding),
  * all hyperparameters in a small buffer, so that a recorded step serves every learning rate.
  *
  * Source: torch.optim.AdamW with nanoVLM's settings (train.py at v0.1).
@@ -15,11 +15,15 @@ import type { ParameterGroup, ParameterStore } from "./module.ts";
 /** PyTorch's defaults, which nanoVLM keeps. */
 const ADAMW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
-/** Learning rate of each group. */
-export type LearningRates = Readonly<Record<ParameterGroup["name"], number>>;
+/** Learning rates of the new projector, and of both backbones. */
+export interface LearningRates {
+  readonly projector: number;
+  readonly backbones: number;
+}
 
 interface GroupState {
   readonly group: ParameterGroup;
+  readonly gradient: Tensor;
   readonly m: Tensor;
   readonly v: Tensor;
   readonly hyper: Tensor;
@@ -32,15 +36,18 @@ export class AdamW {
   /** Decides in mixed precision whether a step is applied; absent in float32. */
   readonly scaler: LossScaler | undefined;
 
-  /** @throws {DeviceError} where the device cannot hold the moments. */
+  /**
+   * Makes moments for all parts that train.
+   *
+   * @throws {DeviceError} where the device cannot hold the moments.
+   * @throws {TypeError} where nothing trains.
+   */
   constructor(readonly store: ParameterStore) {
     this.#device = store.device;
-    this.#states = store.groups.map((group) => ({
-      group,
-      m: persistent(store.device, `${group.name} first moment`, group.value.shape),
-      v: persistent(store.device, `${group.name} second moment`, group.value.shape),
-      hyper: persistent(store.device, `${group.name} hyperparameters`, [8]),
-    }));
+    this.#states = store.groups.flatMap((group) => stateOf(store.device, group) ?? []);
+    if (this.#states.length === 0) {
+      throw new TypeError("Cannot optimize a model in which nothing trains");
+    }
     this.scaler = store.options.dtype === "f16" ? new LossScaler(store.device, ADAMW) : undefined;
   }
 
@@ -59,14 +66,12 @@ export class AdamW {
 
   /** Records setting all gradients to zero. */
   zeroGradients(rec: Recorder): void {
-    for (const { group } of this.#states) if (group.gradient) rec.clear(group.gradient);
+    for (const { gradient } of this.#states) rec.clear(gradient);
   }
 
   /** Records the update and gives the norm of all gradients, [1]. */
   record(rec: Recorder): Tensor {
-    const gradients = this.#states.flatMap(({ group }) =>
-      group.gradient ? bindable(this.#device, group.gradient) : []
-    );
+    const gradients = this.#states.flatMap(({ gradient }) => bindable(this.#device, gradient));
     const { norm } = gradientNorm(rec, gradients);
     const decided = this.scaler?.decide(rec, norm);
     for (const state of this.#states) this.#update(rec, state, decided?.decision);
@@ -74,11 +79,8 @@ export class AdamW {
   }
 
   /** Records the update of a group: in mixed precision as decided, and of the f16 copies too. */
-  #update(rec: Recorder, { group, m, v, hyper }: GroupState, decision?: Tensor): void {
-    if (!group.gradient) {
-      throw new TypeError("Cannot optimize a model that was not made for training");
-    }
-    const flats = [group.value, group.gradient, m, v, group.half];
+  #update(rec: Recorder, { group, gradient, m, v, hyper }: GroupState, decision?: Tensor): void {
+    const flats = [group.value, gradient, m, v, group.half];
     const [values, ...others] = flats.map((flat) => flat ? bindable(this.#device, flat) : []);
     values?.forEach((value, i) => {
       const [gradient, m, v, half] = others.map((parts) => parts[i]);
@@ -91,7 +93,8 @@ export class AdamW {
   /** Sets step (from 1; mixed precision counts on the GPU) and learning rates for the next run of the recorded update. */
   setStep(step: number, rates: LearningRates): void {
     for (const { group, hyper } of this.#states) {
-      hyper.upload(this.#device, adamwHyper({ ...ADAMW, step, learningRate: rates[group.name] }));
+      const learningRate = group.name === "projector" ? rates.projector : rates.backbones;
+      hyper.upload(this.#device, adamwHyper({ ...ADAMW, step, learningRate }));
     }
   }
 
@@ -102,6 +105,18 @@ export class AdamW {
     }
     this.scaler?.destroy();
   }
+}
+
+/** Moments for a part, if it trains. */
+function stateOf(device: Device, group: ParameterGroup): GroupState | undefined {
+  const { name, gradient, value: { shape } } = group;
+  return gradient && {
+    group,
+    gradient,
+    m: persistent(device, `${name} first moment`, shape),
+    v: persistent(device, `${name} second moment`, shape),
+    hyper: persistent(device, `${name} hyperparameters`, [8]),
+  };
 }
 
 /** A flat tensor in parts that a binding can hold in f32; parts of f16 tensors hold the same elements. */

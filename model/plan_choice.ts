@@ -7,7 +7,7 @@
 import type { Device } from "../shaders/runtime/device.ts";
 import type { Recompute } from "../shaders/runtime/recorder.ts";
 import type { Activation } from "../shaders/runtime/tensor.ts";
-import type { VLMConfig } from "./config.ts";
+import type { Part, VLMConfig } from "./config.ts";
 import { planTraining, type TrainingPlan } from "./training_plan.ts";
 
 /** What a user asks for. */
@@ -44,6 +44,8 @@ export interface ChoiceOptions {
   readonly memory: MemoryRequest;
   /** "f32" when absent. */
   readonly dtype?: Activation;
+  /** Parts that do not train; none when absent. */
+  readonly frozen?: readonly Part[];
   /** Whether a GPU's unknown memory may be found out by taking it for a moment. */
   readonly probes: boolean;
 }
@@ -78,13 +80,13 @@ type Holds = (plan: TrainingPlan) => Promise<boolean>;
 async function search(
   device: Device,
   config: VLMConfig,
-  { batchSize, memory, dtype = "f32", holds }: ChoiceOptions & { holds: Holds },
+  { batchSize, memory, dtype = "f32", frozen = [], holds }: ChoiceOptions & { holds: Holds },
 ): Promise<Pick<Choice, "plan" | "fits">> {
   const { microBatchSize: asked = batchSize, recompute } = memory;
   let nearest: TrainingPlan | undefined;
   for (const level of recompute === "auto" ? LEVELS : [recompute]) {
     const plan = (microBatchSize: number) =>
-      planTraining(device, config, { batchSize, microBatchSize, recompute: level, dtype });
+      planTraining(device, config, { batchSize, microBatchSize, recompute: level, dtype, frozen });
     if (asked === "auto") {
       const rows = await largest(batchSize, async (rows) => {
         const part = await orTooLarge(plan(rows));

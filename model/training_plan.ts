@@ -7,7 +7,7 @@
 import type { Device } from "../shaders/runtime/device.ts";
 import type { Recompute } from "../shaders/runtime/recorder.ts";
 import type { Activation, Tensor } from "../shaders/runtime/tensor.ts";
-import type { VLMConfig } from "./config.ts";
+import type { Part, VLMConfig } from "./config.ts";
 import { imageTokens } from "./inputs.ts";
 import type { ParameterGroup } from "./module.ts";
 import { AdamW } from "./optimizer.ts";
@@ -23,6 +23,8 @@ export interface StepShape {
   readonly recompute: Recompute;
   /** "f16" for mixed precision; "f32" when absent. */
   readonly dtype?: Activation;
+  /** Parts that do not train; none when absent. */
+  readonly frozen?: readonly Part[];
 }
 
 /** What training takes. The parts of memory add up to the total. */
@@ -61,8 +63,8 @@ export async function planTraining(
   shape: StepShape,
 ): Promise<TrainingPlan> {
   const counter = device.forPlanning();
-  const { dtype = "f32" } = shape;
-  const model = new VisionLanguageModel(counter, config, { training: true, dtype });
+  const { dtype = "f32", frozen = [] } = shape;
+  const model = new VisionLanguageModel(counter, config, { training: true, frozen, dtype });
   const optimizer = new AdamW(model.store);
   const step = await new Trainer(model, optimizer, shape)
     .measure(shape.batchSize, config.lm_max_length);

@@ -13,7 +13,7 @@ import type { Trainer } from "./training_step.ts";
 const LOSS_SCALE = "loss_scale";
 
 /**
- * Writes `m.<parameter>` and `v.<parameter>` of every parameter, and `loss_scale` in mixed precision, to `path`.
+ * Writes `m.<parameter>` and `v.<parameter>` of every parameter that trains, and `loss_scale` in mixed precision, to `path`.
  *
  * Steps under way are waited for; the file takes its name when it is whole.
  *
@@ -57,7 +57,7 @@ export function loadTrainingState(path: string, trainer: Trainer, step: number):
 
 function stateTensors({ model: { store }, optimizer }: Trainer): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
-  for (const { name } of store.shapes) {
+  for (const { name } of store.trained) {
     const { m, v } = optimizer.moments(name);
     tensors.set(`m.${name}`, m).set(`v.${name}`, v);
   }

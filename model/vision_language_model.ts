@@ -12,7 +12,7 @@ import { type Activation, slice, type Tensor } from "../shaders/runtime/tensor.t
 import { scatterRows } from "../shaders/scatter_rows.ts";
 import type { Backbone } from "./backbones.ts";
 import { expectedParameters, openCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import type { VLMConfig } from "./config.ts";
+import type { Part, VLMConfig } from "./config.ts";
 import { initialValues, normalGenerator, uniformGenerator } from "./initialization.ts";
 import type { BatchInputs } from "./inputs.ts";
 import { LanguageModel } from "./language_model.ts";
@@ -25,6 +25,8 @@ import { ViT } from "./vision_transformer.ts";
 export interface ModelOptions {
   /** Whether to make gradients; false by default. */
   readonly training?: boolean;
+  /** Parts that do not train; none when absent. */
+  readonly frozen?: readonly Part[];
   /** "f16" for mixed precision, where the device has it; "f32" by default. */
   readonly dtype?: Activation;
 }
@@ -54,14 +56,18 @@ export class VisionLanguageModel {
   constructor(
     readonly device: Device,
     readonly config: VLMConfig,
-    { training = false, dtype = "f32" }: ModelOptions = {},
+    { training = false, frozen = [], dtype = "f32" }: ModelOptions = {},
   ) {
     if (dtype === "f16" && !device.f16) {
       throw new DeviceError(
         `Cannot make a model in f16: ${device.description} has no shader-f16, expected a GPU that has; use --dtype f32`,
       );
     }
-    this.store = new ParameterStore(device, expectedParameters(config), { training, dtype });
+    this.store = new ParameterStore(device, expectedParameters(config), {
+      training,
+      frozen,
+      dtype,
+    });
     this.vision_encoder = new ViT(this.store, config);
     this.MP = new ModalityProjector(this.store, config);
     this.decoder = new LanguageModel(this.store, config);

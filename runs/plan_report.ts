@@ -3,9 +3,9 @@
  *
  * Between train.ts and model/training_plan.ts. Ours.
  */
-import type { Config } from "../model/config.ts";
+import { type Config, frozenParts, type Part, type VLMConfig } from "../model/config.ts";
 import { type Choice, type ChoiceOptions, choosePlan } from "../model/plan_choice.ts";
-import type { TrainingPlan } from "../model/training_plan.ts";
+import { planTraining, type TrainingPlan } from "../model/training_plan.ts";
 
 type Device = Parameters<typeof choosePlan>[0];
 type PlanRequest = Pick<ChoiceOptions, "memory" | "dtype">;
@@ -45,25 +45,37 @@ function parts(plan: TrainingPlan): readonly (readonly [string, number])[] {
   ];
 }
 
-function stepText(plan: TrainingPlan): string {
-  const passes = accumulationSteps(plan);
-  const { flopsPerStep: flops } = plan;
-  const arithmetic = flops < 1e12
+/** What does not train, and what that saves where it is known. */
+function frozenText({ frozen = [] }: TrainingPlan, saving?: Saving): string[] {
+  if (frozen.length === 0) return [];
+  const saved = saving &&
+    `: saves ${megabytes(saving.saved_bytes)} and ${
+      arithmetic(saving.saved_flops_per_step)
+    } a step`;
+  return [`Frozen      ${frozen.join(", ")}${saved ?? ""}`];
+}
+
+function arithmetic(flops: number): string {
+  return flops < 1e12
     ? `${(flops / 1e9).toPrecision(4)} GFLOP`
     : `${(flops / 1e12).toPrecision(4)} TFLOP`;
+}
+
+function stepText(plan: TrainingPlan): string {
+  const passes = accumulationSteps(plan);
   return `batch size ${plan.batchSize}` +
     (passes > 1 ? ` in ${passes} parts of up to ${plan.microBatchSize}` : "") +
-    `, ${plan.length} tokens a row, ${arithmetic}, ` +
+    `, ${plan.length} tokens a row, ${arithmetic(plan.flopsPerStep)}, ` +
     `${
       plan.dispatchesPerStep.toLocaleString("en")
     } launches, ${plan.dtype}, recompute ${plan.recompute}`;
 }
 
-/** A plan in two lines, for a run that begins. */
+/** A plan in a few lines, for a run that begins. */
 export function planText(plan: TrainingPlan): string {
   const list = parts(plan).map(([name, bytes]) => `${name.toLowerCase()} ${megabytes(bytes)}`);
-  return `Step        ${stepText(plan)}\n` +
-    `GPU memory  ${megabytes(plan.totalBytes)}: ${list.join(", ")}`;
+  return [`Step        ${stepText(plan)}`, ...frozenText(plan)].join("\n") +
+    `\nGPU memory  ${megabytes(plan.totalBytes)}: ${list.join(", ")}`;
 }
 
 /**
@@ -73,10 +85,12 @@ export function planText(plan: TrainingPlan): string {
  */
 export async function requirePlan(
   device: Device,
-  { vlm, train: { batch_size: batchSize } }: Config,
+  { vlm, train }: Config,
   request: PlanRequest,
 ): Promise<TrainingPlan> {
-  const choice = await choosePlan(device, vlm, { ...request, batchSize, probes: true });
+  const { batch_size: batchSize } = train;
+  const frozen = frozenParts(train);
+  const choice = await choosePlan(device, vlm, { ...request, batchSize, frozen, probes: true });
   if (choice.fits) return choice.plan;
   throw new RangeError(`Cannot train on batches of ${batchSize}: ${problemOf(choice)}`);
 }
@@ -84,16 +98,36 @@ export async function requirePlan(
 /** The plan as text or as one JSON document; nothing of it is allocated. */
 export async function planReport(
   device: Device,
-  { vlm, train: { batch_size: batchSize } }: Config,
+  { vlm, train }: Config,
   { isJson, ...request }: PlanRequest & { isJson: boolean },
 ): Promise<string> {
-  const choice = await choosePlan(device, vlm, { ...request, batchSize, probes: false });
+  const { batch_size: batchSize } = train;
+  const frozen = frozenParts(train);
+  const choice = await choosePlan(device, vlm, { ...request, batchSize, frozen, probes: false });
+  const saving = await savingOf(device, vlm, choice.plan);
   return isJson
-    ? JSON.stringify(choiceJson(choice, device.description))
-    : choiceText(choice, device.description);
+    ? JSON.stringify({ ...choiceJson(choice, device.description), ...saving })
+    : choiceText(choice, device.description, saving);
 }
 
-function choiceText(choice: Choice, device: string): string {
+/** What freezing parts saves of a step that is taken in the same way. */
+interface Saving {
+  readonly frozen: readonly Part[];
+  readonly saved_bytes: number;
+  readonly saved_flops_per_step: number;
+}
+
+async function savingOf(device: Device, vlm: VLMConfig, plan: TrainingPlan): Promise<Saving> {
+  const { frozen = [] } = plan;
+  const whole = frozen.length > 0 ? await planTraining(device, vlm, { ...plan, frozen: [] }) : plan;
+  return {
+    frozen,
+    saved_bytes: whole.totalBytes - plan.totalBytes,
+    saved_flops_per_step: whole.flopsPerStep - plan.flopsPerStep,
+  };
+}
+
+function choiceText(choice: Choice, device: string, saving: Saving): string {
   const { plan, limit } = choice;
   const memory = limit
     ? `${megabytes(limit.bytes)}, ${limit.source}`
@@ -104,6 +138,7 @@ function choiceText(choice: Choice, device: string): string {
       `${name.padEnd(12)}${megabytes(bytes).padStart(12)}`
     ),
     `Step        ${stepText(plan)}`,
+    ...frozenText(plan, saving),
     `Device      ${device}`,
     `Memory      ${memory}`,
     `Fits        ${problem === undefined ? "yes" : `no: ${problem}`}`,

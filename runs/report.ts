@@ -59,3 +59,8 @@ function scoreRow(name: string, { accuracy, correct, total }: Score): string[] {
 export function shellWord(text: string): string {
   return /^[\w./:=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
+
+/** "1.2345", or why there is none. */
+export function lossText(loss: number): string {
+  return Number.isNaN(loss) ? "unknown (no question fits lm_max_length)" : loss.toFixed(4);
+}

@@ -43,12 +43,17 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** A share of the time that is worth a word. */
+const NOTABLE_WAIT = 0.05;
+
 /** Follows the steps of a run. */
 export class StepLog {
   #begin = performance.now();
   #taken: Step[] = [];
   #since = performance.now();
   #waited = 0;
+  /** Of all steps, and how much of it was waiting for data. */
+  #milliseconds = { all: 0, waiting: 0 };
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
@@ -119,6 +124,15 @@ export class StepLog {
       "and teach nothing; raise it with --set lm_max_length=N";
   }
 
+  /** How much of the steps' time was waiting for data, "" if little. */
+  get waitNote(): string {
+    const share = this.#milliseconds.waiting / this.#milliseconds.all;
+    if (!(share > NOTABLE_WAIT)) return "";
+    return `Note: ${
+      Math.round(100 * share)
+    } % of the time was waiting for data; more threads may help: --workers N`;
+  }
+
   /**
    * Completes the steps under way.
    *
@@ -129,10 +143,13 @@ export class StepLog {
   settle(results: readonly StepResult[], data: DataStatus): void {
     const seconds = (performance.now() - this.#since) / 1000;
     const sum = (of: (step: Step) => number) => this.#taken.reduce((n, step) => n + of(step), 0);
+    const waiting = data.waitMilliseconds - this.#waited;
+    this.#milliseconds.all += 1000 * seconds;
+    this.#milliseconds.waiting += waiting;
     const speed = {
       samples_per_second: sum(({ samples }) => samples) / seconds,
       tokens_per_second: sum(({ tokens }) => tokens) / seconds,
-      data_wait: (data.waitMilliseconds - this.#waited) / 1000 / seconds,
+      data_wait: waiting / 1000 / seconds,
     };
     this.#secondsPerStep = seconds / this.#taken.length;
     this.#taken.forEach((step, i) => {

@@ -3,11 +3,12 @@
  *
  * Between train.ts and model/. Source: the branch on resume_from_vlm_checkpoint in train() of nanoVLM v0.1, train.py.
  */
+import type { HubOptions } from "../data/hub.ts";
+import { pretrainedFolder } from "../data/pretrained.ts";
 import { type Backbone, loadLanguageBackbone, loadVisionBackbone } from "../model/backbones.ts";
 import { expectedParameters, openCheckpoint } from "../model/checkpoint.ts";
 import type { Config, VLMConfig } from "../model/config.ts";
 import { normalGenerator } from "../model/initialization.ts";
-import { requireLocal } from "./training_data.ts";
 
 /** First weights. Close them, or declare them with `using`. */
 export interface Weights extends Disposable {
@@ -18,24 +19,26 @@ export interface Weights extends Disposable {
 }
 
 /**
- * Opens the sources of a run's weights.
+ * Opens the sources of a run's weights: folders, or names on the Hub, which are downloaded.
  *
  * @param checkpoint a model's folder; absent for a new model
  * @throws {Error} where a folder is missing
+ * @throws {HubError} where the Hub cannot give one
  * @throws {CheckpointError} {SyntaxError} {TypeError} {RangeError} where one is wrong
  */
-export function openWeights({ vlm, train }: Config, checkpoint: string | undefined): Weights {
+export async function openWeights(
+  { vlm, train }: Config,
+  checkpoint: string | undefined,
+  options: HubOptions = {},
+): Promise<Weights> {
   if (checkpoint !== undefined) return weights(vlm, [wholeModel(checkpoint, vlm)]);
   if (!vlm.vlm_load_backbone_weights) return weights(vlm, []);
-  const remedy =
-    "--set vit_model_type=DIR --set lm_model_type=DIR, --checkpoint DIR, or --set vlm_load_backbone_weights=false " +
-    "for random weights";
-  requireLocal(vlm.vit_model_type, remedy);
-  requireLocal(vlm.lm_model_type, remedy);
-  const vision = loadVisionBackbone(vlm.vit_model_type, vlm);
+  const visionFolder = await pretrainedFolder(vlm.vit_model_type, "backbone", options);
+  const languageFolder = await pretrainedFolder(vlm.lm_model_type, "backbone", options);
+  const vision = loadVisionBackbone(visionFolder, vlm);
   try {
     const normal = normalGenerator(train.seed);
-    const language = loadLanguageBackbone(vlm.lm_model_type, vision.config, normal);
+    const language = loadLanguageBackbone(languageFolder, vision.config, normal);
     return weights(language.config, [vision, language]);
   } catch (error) {
     vision.close();

@@ -13,7 +13,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 /** What scripts at the top may import of each other. */
 const SCRIPTS_BELOW: Readonly<Record<string, readonly string[]>> = {
   "train.ts": ["eval.ts"],
-  "mod.ts": ["train.ts", "eval.ts", "generate.ts"],
+  "mod.ts": ["train.ts", "eval.ts", "generate.ts", "push.ts"],
 };
 const LONGEST_FILE = 300;
 

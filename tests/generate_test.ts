@@ -116,7 +116,13 @@ for (
       1,
       /there is no model.safetensors in it/,
     ],
-    ["Hub names", "train", ["--preset", "222m"], 1, /not supported yet; give .*--checkpoint DIR/],
+    [
+      "Hub names offline",
+      "train",
+      ["--preset", "222m"],
+      1,
+      /google\/siglip-base-patch16-224.*offline/i,
+    ],
     ["a folder that cannot be written", "train", ["--out", "/proc/x"], 1, /--out DIR/],
     [
       "a model too large",

@@ -47,17 +47,31 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs one of the scripts. */
+/** Runs one of the scripts; it does not reach the Hub. */
 export async function runScript(script: string, ...args: string[]): Promise<Outcome> {
-  return await runProcess(Deno.execPath(), ["run", "-A", "--quiet", script, ...args, "--no-tune"]);
+  return await runScriptWith({}, script, ...args);
+}
+
+/** Runs one of the scripts with more environment variables, such as HF_ENDPOINT. */
+export async function runScriptWith(
+  env: Readonly<Record<string, string>>,
+  script: string,
+  ...args: string[]
+): Promise<Outcome> {
+  const command = ["run", "-A", "--quiet", script, ...args, "--no-tune"];
+  return await runProcess(Deno.execPath(), command, env);
 }
 
 /** Runs any command in the project's folder. */
-export async function runProcess(command: string, args: string[]): Promise<Outcome> {
+export async function runProcess(
+  command: string,
+  args: string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const output = await new Deno.Command(command, {
     args,
     cwd: ROOT,
-    env: { XDG_RUNTIME_DIR: "/tmp", NO_COLOR: "1" },
+    env: { XDG_RUNTIME_DIR: "/tmp", NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
   }).output();
   const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) =>
     new TextDecoder().decode(bytes)

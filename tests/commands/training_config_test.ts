@@ -42,13 +42,27 @@ Deno.test("trainingRequest() takes flags by name over --set over a file over the
 
 Deno.test("trainingRequest() gives every flag its key", async () => {
   const line = "--train-dataset a --val-dataset b --max-steps 5 --lr-mp 0.1 --lr-backbones 0.2 " +
-    "--eval-every 7 --seed 8 --out c";
+    "--eval-every 7 --seed 8 --workers 3 --out c";
   const { config: { train, vlm }, out } = await request(...line.split(" "));
   assertEquals([train.train_dataset_path, train.train_dataset_name], ["a", []]);
   assertEquals([train.val_dataset_path, train.test_dataset_path], ["b", null]);
   assertEquals([train.max_training_steps, train.eval_interval, train.seed], [5, 7, 8]);
+  assertEquals(train.data_workers, 3);
   assertEquals([train.lr_mp, train.lr_backbones], [0.1, 0.2]);
   assertEquals([out, vlm.vlm_checkpoint_path], ["c", "c"]);
+});
+
+Deno.test("trainingRequest() joins data sets given one by one, and takes how they are read", async () => {
+  const line = "--train-dataset a:b,c --train-dataset d --weights 2,0.5 --download " +
+    "--columns image=photo,question=q";
+  const { train } = (await request(...line.split(" "))).config;
+  assertEquals(train.train_dataset_path, "a:b,c,d");
+  assertEquals(train.dataset_weights, [2, 0.5]);
+  assertEquals(train.dataset_columns, ["image=photo", "question=q"]);
+  assertEquals(train.dataset_download, true);
+  await assertRejects(() => request("--weights", "2,0"), UsageError, "greater than 0");
+  await assertRejects(() => request("--weights", "2,x"), UsageError, "list of numbers");
+  await assertRejects(() => request("--columns", "picture=photo"), UsageError, "picture=photo");
 });
 
 Deno.test("trainingRequest() takes --epochs instead of the preset's steps", async () => {
@@ -87,13 +101,12 @@ Deno.test("trainingRequest() calls a wrong --set wrong usage", async () => {
   }
 });
 
-Deno.test("trainingRequest() refuses a checkpoint that is not there, and Hub names as tokenizer", async () => {
+Deno.test("trainingRequest() refuses a checkpoint or a tokenizer that is not there", async () => {
   await assertRejects(() => request("--checkpoint", "/nowhere"), Error, "no such folder");
-  const name = "HuggingFaceTB/cosmo2-tokenizer";
   await assertRejects(
-    () => request("--preset", "tiny", "--tokenizer", name),
+    () => request("--preset", "tiny", "--tokenizer", "./nowhere"),
     Error,
-    "not supported yet; give --tokenizer DIR",
+    "no such folder",
   );
 });
 

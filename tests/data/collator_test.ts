@@ -3,8 +3,9 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { batches, MMStarCollator, type ReadySample, VQACollator } from "../../data/collator.ts";
 import { openDataset, Samples } from "../../data/datasets.ts";
 import { ImageProcessor, vqaPrompt } from "../../data/processor.ts";
-import { byteTokenizer, loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
+import { byteTokenizer, loadTokenizer } from "../../data/tokenizer.ts";
 import { GOLDEN, sharedPath } from "./helpers.ts";
+import { TOY_TOKENIZER } from "../toy_tokenizer.ts";
 
 interface Golden {
   texts: string[];
@@ -18,19 +19,6 @@ const golden: { vqa: (Golden & { max_length: number })[]; mmstar: Golden } = JSO
 );
 
 const EOS = "<|endoftext|>";
-
-/** The golden files' tokenizer: an ASCII character is its code, the end token 0. */
-const toy: Tokenizer = {
-  vocabSize: 128,
-  eosTokenId: 0,
-  eosToken: EOS,
-  encode: (text) =>
-    text.split(EOS).flatMap((piece, i) => [
-      ...(i > 0 ? [0] : []),
-      ...Array.from(piece, (character) => character.charCodeAt(0)),
-    ]),
-  decode: (ids) => String.fromCharCode(...Array.from(ids)),
-};
 
 const processor = new ImageProcessor(2);
 
@@ -59,7 +47,7 @@ const flat = (rows: number[][]) => Int32Array.from(rows.flat());
 for (const expected of golden.vqa) {
   Deno.test(`VQACollator gives nanoVLM v0.1's batch at length ${expected.max_length}`, () => {
     const samples = samplesOf(expected, "Question: ", " Answer:");
-    const batch = new VQACollator(toy, expected.max_length, processor).collate(samples);
+    const batch = new VQACollator(TOY_TOKENIZER, expected.max_length, processor).collate(samples);
     assertEquals(batch.inputIds, flat(expected.input_ids));
     assertEquals(batch.attentionMask, flat(expected.attention_mask));
     assertEquals(batch.labels, flat(expected.labels));
@@ -83,7 +71,7 @@ for (const expected of golden.vqa) {
 Deno.test("MMStarCollator gives nanoVLM v0.1's batch", () => {
   const expected = golden.mmstar;
   const samples = samplesOf(expected, "Question: ", " \nAnswer only with the letter! \nAnswer:");
-  const batch = new MMStarCollator(toy, processor).collate(samples);
+  const batch = new MMStarCollator(TOY_TOKENIZER, processor).collate(samples);
   assertEquals(batch.inputIds, flat(expected.input_ids));
   assertEquals(batch.attentionMask, flat(expected.attention_mask));
   assertEquals(batch.labels, flat(expected.labels));
@@ -91,7 +79,7 @@ Deno.test("MMStarCollator gives nanoVLM v0.1's batch", () => {
 });
 
 Deno.test("MMStarCollator pads answers of unequal length on the left", () => {
-  const collator = new MMStarCollator(toy, processor, vqaPrompt);
+  const collator = new MMStarCollator(TOY_TOKENIZER, processor, vqaPrompt);
   const batch = collator.collate([ready(0, "a", "no"), ready(1, "abc", "yes")]);
   assertEquals(batch.labels, Int32Array.of(0, 110, 111, 0, 121, 101, 115, 0));
   assertEquals([batch.length, batch.realTokens, batch.labelTokens], [21, 19 + 21, 7]);
@@ -110,13 +98,17 @@ Deno.test("a batch carries its pictures, numbers, questions, answers and categor
 });
 
 Deno.test("collators refuse no samples, pictures of another size and lengths under two", () => {
-  const collator = new VQACollator(toy, 40, processor);
+  const collator = new VQACollator(TOY_TOKENIZER, 40, processor);
   assertThrows(() => collator.collate([]), RangeError, "no samples");
-  assertThrows(() => new MMStarCollator(toy, processor).collate([]), RangeError, "no samples");
-  const large = new VQACollator(toy, 40, new ImageProcessor(3));
+  assertThrows(
+    () => new MMStarCollator(TOY_TOKENIZER, processor).collate([]),
+    RangeError,
+    "no samples",
+  );
+  const large = new VQACollator(TOY_TOKENIZER, 40, new ImageProcessor(3));
   assertThrows(() => large.collate([ready(0, "q", "a")]), TypeError, "2x2");
   for (const length of [1, 2.5]) {
-    assertThrows(() => new VQACollator(toy, length, processor), RangeError);
+    assertThrows(() => new VQACollator(TOY_TOKENIZER, length, processor), RangeError);
   }
 });
 
@@ -152,7 +144,7 @@ Deno.test({
 Deno.test("VQACollator pads on the right when asked: the same ids and labels, moved to the front", () => {
   const samples = [ready(0, "What?", "a cat"), ready(1, "Q", "12")];
   const [left, right] = (["left", "right"] as const).map((side) =>
-    new VQACollator(toy, 40, processor, side).collate(samples)
+    new VQACollator(TOY_TOKENIZER, 40, processor, side).collate(samples)
   );
   for (const b of [0, 1]) {
     const row = (values: Int32Array) => values.subarray(b * 40, (b + 1) * 40);
@@ -171,7 +163,7 @@ Deno.test("VQACollator pads on the right when asked: the same ids and labels, mo
 Deno.test("VQACollator cuts a row that is too long alike on both sides, without labels", () => {
   const samples = [ready(0, "Is this long question going to be cut off?", "yes")];
   const [left, right] = (["left", "right"] as const).map((side) =>
-    new VQACollator(toy, 16, processor, side).collate(samples)
+    new VQACollator(TOY_TOKENIZER, 16, processor, side).collate(samples)
   );
   assertEquals(right!.inputIds, left!.inputIds);
   assertEquals(right!.labels, new Int32Array(16).fill(-100));
@@ -179,7 +171,7 @@ Deno.test("VQACollator cuts a row that is too long alike on both sides, without 
 
 Deno.test("MMStarCollator pads prompts on the right when asked", () => {
   const samples = [ready(0, "What?", "A"), ready(1, "Q", "B")];
-  const batch = new MMStarCollator(toy, processor, undefined, "right").collate(samples);
+  const batch = new MMStarCollator(TOY_TOKENIZER, processor, undefined, "right").collate(samples);
   const second = batch.attentionMask.subarray(batch.length);
   assertEquals([...second].lastIndexOf(1), batch.length - 5);
   assertEquals(second[0], 1);

@@ -2,8 +2,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { openDataset } from "../../data/datasets.ts";
 import { decodeImage } from "../../data/image.ts";
-import { Parquet } from "../../data/parquet.ts";
-import { questionCategory } from "../../data/parquet_dataset.ts";
+import { localFile } from "../../data/local_file.ts";
+import { openParquet } from "../../data/parquet.ts";
+import { questionCategory } from "../../data/question_category.ts";
+import { GroupCache } from "../../data/records.ts";
 import { goldenImage, sharedPath, writeCauldron, writeColumns } from "./helpers.ts";
 
 const PNG = goldenImage("1_gray.png");
@@ -86,13 +88,13 @@ Deno.test("openDataset() joins a folder's files of a split, across row groups", 
     assertEquals((await openDataset(`${dir}/train-00001.parquet`, "validation")).rows, 3);
   }));
 
-Deno.test("Parquet reads each row group once while the budget lasts", () =>
+Deno.test("openParquet() reads each row group once while the budget lasts", () =>
   inTemporaryFolder(async (dir) => {
     const path = `${dir}/train.parquet`;
     writeCauldron(path, Array.from({ length: 6 }, () => ({ image: PNG, turns: [] })), 2);
-    const whole = await Parquet.open([path], 1e9);
+    const whole = await openParquet([localFile(path)], new GroupCache(1e9));
     for (let index = 0; index < 6; index++) await whole.record(index);
-    const none = await Parquet.open([path], 0);
+    const none = await openParquet([localFile(path)], new GroupCache(0));
     await none.record(5);
     await Deno.truncate(path, 4); // from here on only what is in memory can be had
     for (let index = 0; index < 6; index++) await whole.record(index);
@@ -116,7 +118,15 @@ Deno.test("openDataset() lists the columns that it found and those that it knows
     const path = `${dir}/wrong.parquet`;
     writeColumns(path, [{ name: "picture", data: ["a"] }, { name: "label", data: [1] }]);
     const error = await assertRejects(() => openDataset(path, "train"), TypeError);
-    for (const part of ["picture, label", "images, texts (The Cauldron)", "(MMStar)", path]) {
+    for (
+      const part of [
+        "picture, label",
+        "images, texts (The Cauldron, FineVision)",
+        "(MMStar)",
+        "--columns",
+        path,
+      ]
+    ) {
       assertStringIncludes(error.message, part);
     }
   }));
@@ -144,9 +154,9 @@ Deno.test("openDataset() explains missing paths, empty folders and damaged files
   inTemporaryFolder(async (dir) => {
     await assertRejects(() => openDataset(`${dir}/none`, "train"), Error, `${dir}/none`);
     await assertRejects(() => openDataset(dir, "train"), Error, "no Parquet files");
-    writeCauldron(`${dir}/other.parquet`, [{ image: PNG, turns: [] }]);
-    await assertRejects(() => openDataset(dir, "train"), Error, '"other.parquet"');
-    const whole = Deno.readFileSync(`${dir}/other.parquet`);
+    writeCauldron(`${dir}/test.parquet`, [{ image: PNG, turns: [] }]);
+    await assertRejects(() => openDataset(dir, "train"), Error, `${dir}/test.parquet`);
+    const whole = Deno.readFileSync(`${dir}/test.parquet`);
     for (
       const bytes of [whole.subarray(0, whole.length >> 1), new Uint8Array(), new Uint8Array(99)]
     ) {

@@ -85,3 +85,31 @@ export function writeCauldron(
 export function writeColumns(path: string, columnData: ColumnSource[]): void {
   Deno.writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })));
 }
+
+/** Bytes one after the other: lists of them, text as Latin-1, and numbers as 3 bytes, lowest first. */
+export function bytesOf(...parts: (ArrayLike<number> | string | number)[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => {
+    if (typeof part === "number") return [part & 255, (part >> 8) & 255, part >> 16];
+    return typeof part === "string" ? Array.from(part, (c) => c.charCodeAt(0)) : Array.from(part);
+  }));
+}
+
+/** Files of one frame each as one WebP animation, every frame of `width` x `height` at (4, 2). */
+export function animateWebp(
+  stills: readonly Uint8Array[],
+  frame: { width: number; height: number },
+  canvas: { width: number; height: number },
+): Uint8Array {
+  const chunk = (type: string, content: Uint8Array) => {
+    const padding = content.length % 2 === 0 ? [] : [0];
+    return bytesOf(type, content.length, [0], content, padding);
+  };
+  const frames = stills.map((still) => {
+    const chunks = still.slice(still[15] === 0x58 ? 30 : 12); // behind "VP8X", if there is one
+    const header = bytesOf(2, 1, frame.width - 1, frame.height - 1, 100, [0]); // halves of (4, 2)
+    return chunk("ANMF", bytesOf(header, chunks));
+  });
+  const header = chunk("VP8X", bytesOf([2, 0, 0, 0], canvas.width - 1, canvas.height - 1));
+  const loop = chunk("ANIM", bytesOf([1, 2, 3, 255, 0, 0]));
+  return chunk("RIFF", bytesOf("WEBP", header, loop, ...frames));
+}

@@ -2,7 +2,16 @@
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import { decodeImage, type RgbImage } from "../../data/image.ts";
 import { Random } from "../../data/random.ts";
-import { fromBase64, GOLDEN, goldenImage, readSafetensors, sharedPath } from "./helpers.ts";
+import { STRUCTURES } from "./breakage.ts";
+import {
+  animateWebp,
+  bytesOf,
+  fromBase64,
+  GOLDEN,
+  goldenImage,
+  readSafetensors,
+  sharedPath,
+} from "./helpers.ts";
 
 interface Awkward {
   files: Record<string, { file: string; width: number; height: number; rgb: string }>;
@@ -63,12 +72,24 @@ Deno.test({
   },
 });
 
+const text = (content: string) => new TextEncoder().encode(content);
 const wrong: [string, Uint8Array, string][] = [
   ["empty.png", new Uint8Array(), "an empty file"],
   ["text.png", new TextEncoder().encode("This is not a picture: été."), "a text file"],
   ["noise.png", Uint8Array.of(0xfe, 0xdc, 0x00, 0x01, 0xff), "fe dc 00 01 ff"],
   ["a.bmp", new TextEncoder().encode("BM\0\0\0\0"), "a BMP file"],
   ["a.tif", new TextEncoder().encode("II*\0\0\0\0\0"), "a TIFF file"],
+  ["a.avif", text("\0\0\0\x20ftypavif\0\0\0\0"), "an AVIF file"],
+  ["a.heic", text("\0\0\0\x20ftypheic\0\0\0\0"), "a HEIC file"],
+  ["a.mp4", text("\0\0\0\x20ftypisom\0\0\0\0"), "an MP4 or like file"],
+  ["a.jxl", Uint8Array.of(0xff, 0x0a, 1, 2, 3), "a JPEG XL file"],
+  [
+    "a.svg",
+    text('<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
+    "an SVG file",
+  ],
+  ["page.jpg", text("<!DOCTYPE html><html>Not found</html>"), "an HTML page"],
+  ["lfs.png", text("version https://git-lfs.github.com/spec/v1\noid sha256:0"), "Git LFS"],
 ];
 for (const [name, bytes, found] of wrong) {
   Deno.test(`decodeImage() names ${name} and finds ${found}`, async () => {
@@ -125,6 +146,11 @@ function pngOfSize(width: number, height: number): Uint8Array {
   return bytes;
 }
 
+/** A PNG whose chunks' checksums fit again. */
+function withChecksums(bytes: Uint8Array): Uint8Array {
+  return STRUCTURES.PNG.repair(bytes);
+}
+
 function patched(bytes: Uint8Array, at: number, ...values: number[]): Uint8Array {
   const copy = bytes.slice();
   copy.set(values, at);
@@ -133,6 +159,65 @@ function patched(bytes: Uint8Array, at: number, ...values: number[]): Uint8Array
 
 function frameHeaderAt(bytes: Uint8Array): number {
   return bytes.findIndex((byte, i) => byte === 0xff && bytes[i + 1] === 0xc0);
+}
+
+/** The place of a GIF's first frame. */
+function gifFrameAt(bytes: Uint8Array): number {
+  return bytes.findIndex((byte, i) => i > 12 && byte === 0x2c && bytes[i - 1] === 0);
+}
+
+Deno.test("decodeImage() refuses a file that hides a large picture, at once", async () => {
+  const jpeg = fromBase64(awkward.files["j_prog.jpg"]!.file);
+  const gif = WHOLE["GIF"]!;
+  const size = [0x33, 0x33, 0x33, 0x33]; // 13,107 x 13,107 in either order of bytes
+  const frameAt = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc2);
+  const scanAt = jpeg.lastIndexOf(0xda) - 1;
+  const scan = jpeg.subarray(scanAt, -2);
+  const end = jpeg.subarray(-2);
+  const scans = Array.from({ length: 120 }, () => scan);
+  const still = WHOLE["lossless WebP"]!;
+  const frame = { width: 24, height: 16 };
+  const huge = { width: 16384, height: 16384 };
+  const hidden = patched(still, 21, 0xff, 0xff, 0xff, 0x0f); // its VP8L says 16,384 x 16,384
+  const deep = pngOfSize(11_000, 11_000);
+  const files: [string, Uint8Array][] = [
+    ["too few for its", patched(jpeg, frameAt + 5, ...size)],
+    ["scans, more than 100", bytesOf(jpeg.subarray(0, -2), ...scans, end)],
+    ["beyond the 24x16 canvas", patched(gif, gifFrameAt(gif) + 5, ...size)],
+    ["too few for a frame", patched(patched(gif, gifFrameAt(gif) + 5, ...size), 6, ...size)],
+    ["in place of 24x16", animateWebp([hidden], frame, { width: 40, height: 40 })],
+    ["beyond the 26x40 canvas", animateWebp([still], frame, { width: 26, height: 40 })],
+    ["beyond the 40x40 canvas", animateWebp([hidden], huge, { width: 40, height: 40 })],
+    ["two IHDR chunks", withChecksums(bytesOf(pngOfSize(9, 9).subarray(0, 33), deep.subarray(8)))],
+    ["at most", withChecksums(deep)],
+  ];
+  for (const [found, bytes] of files) {
+    const start = performance.now();
+    await assertRejects(() => decodeImage(bytes, "bomb"), SyntaxError, found);
+    assertLessOrEqual(performance.now() - start, 500, found);
+  }
+});
+
+for (const name of ["w_lossy.webp", "w_alpha.webp", "w_lossless.webp", "w_alpha_ll.webp"]) {
+  Deno.test(`decodeImage() shows the first frame of an animation of ${name} on black`, async () => {
+    const first = fromBase64(awkward.files[name]!.file);
+    const { width, height, data } = await decodeImage(first, name);
+    const other = WHOLE[name === "w_lossy.webp" ? "lossless WebP" : "WebP"]!;
+    const canvas = { width: 33, height: 21 };
+    const animation = await decodeImage(
+      animateWebp([first, other], { width, height }, canvas),
+      name,
+    );
+    assertEquals([animation.width, animation.height], [33, 21]);
+    for (let y = 0; y < 21; y++) {
+      for (let x = 0; x < 33; x++) {
+        const isIn = x >= 4 && x < 4 + width && y >= 2 && y < 2 + height;
+        const from = ((y - 2) * width + x - 4) * 3;
+        const expected = isIn ? data.slice(from, from + 3) : new Uint8Array(3);
+        assertEquals(animation.data.slice((y * 33 + x) * 3, (y * 33 + x + 1) * 3), expected);
+      }
+    }
+  });
 }
 
 Deno.test("decodeImage() refuses absurd and empty declared sizes before decoding", async () => {

@@ -41,19 +41,21 @@ const SHAPES: StepShape[] = [
   { batchSize: 4, microBatchSize: 4, recompute: "on" },
   { batchSize: 5, microBatchSize: 2, recompute: "on" },
   { batchSize: 5, microBatchSize: 3, recompute: "off", dtype: "f16" },
+  { batchSize: 4, microBatchSize: 4, recompute: "off", frozen: ["vision"] },
+  { batchSize: 4, microBatchSize: 4, recompute: "on", frozen: ["language", "vision"] },
 ];
 
 for (const shape of SHAPES) {
   testOnGpu(
     `the peak of allocated memory is the plan's total: ${JSON.stringify(shape)}`,
     async (shared) => {
-      const { dtype = "f32" } = shape;
+      const { dtype = "f32", frozen = [] } = shape;
       if (dtype === "f16" && !shared.f16) {
         return console.log(`skipped: ${shared.description} has no shader-f16`);
       }
       const plan = await planTraining(shared, TINY, shape);
       const device = await Device.open(shared.options);
-      const model = new VisionLanguageModel(device, TINY, { training: true, dtype });
+      const model = new VisionLanguageModel(device, TINY, { training: true, dtype, frozen });
       const trainer = new Trainer(model, new AdamW(model.store), shape);
       const batch = fullBatch(TINY, shape.batchSize);
       for (let i = 0; i < 2; i++) await trainer.step(batch, { projector: 0, backbones: 0 });

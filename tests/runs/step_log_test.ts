@@ -61,6 +61,21 @@ Deno.test("a StepLog gives the share of time that the loop waited for data", asy
   const share = Number(written()[0]!["data_wait"]);
   assertGreaterOrEqual(share, 50 / (performance.now() - begin));
   assertGreaterOrEqual(0.5, share);
+  assertEquals(
+    log.waitNote,
+    `Note: ${Math.round(100 * share)} % of the time was waiting for ` +
+      "data; more threads may help: --workers N",
+  );
+  metrics.close();
+});
+
+Deno.test("a StepLog passes over little waiting, and over what passed between steps", () => {
+  const { log, metrics } = newLog(10);
+  assertEquals(log.waitNote, "");
+  log.resume({ ...DATA, waitMilliseconds: 1e6 });
+  log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
+  log.settle([{ loss: 1, gradientNorm: 1 }], { ...DATA, waitMilliseconds: 1e6 });
+  assertEquals(log.waitNote, "");
   metrics.close();
 });
 

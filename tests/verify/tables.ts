@@ -10,8 +10,8 @@ import {
 } from "../../data/collator.ts";
 import { matchesMultipleChoice } from "../../data/multiple_choice.ts";
 import { ImageProcessor } from "../../data/processor.ts";
-import type { Tokenizer } from "../../data/tokenizer.ts";
 import { getLr } from "../../model/schedule.ts";
+import { TOY_TOKENIZER } from "../toy_tokenizer.ts";
 import { differing, relativeEach } from "./compare.ts";
 import { Json, namesIn } from "./golden.ts";
 import { LATER } from "./model_case.ts";
@@ -59,20 +59,6 @@ function compareChoices(report: CaseReport, name: string, json: Json): void {
 }
 
 const EOS = "<|endoftext|>";
-const SPECIAL = [EOS, "<|im_start|>", "<|im_end|>"];
-
-/** The golden files' tokenizer: three special tokens, and every other ASCII character is its code. */
-const TOY: Tokenizer = {
-  vocabSize: 128,
-  eosTokenId: 0,
-  eosToken: EOS,
-  encode: (text) =>
-    [...text.matchAll(/<\|(?:endoftext|im_start|im_end)\|>|[^]/g)].map(([piece]) => {
-      const special = SPECIAL.indexOf(piece);
-      return special < 0 ? piece.charCodeAt(0) : special;
-    }),
-  decode: (ids) => String.fromCharCode(...Array.from(ids)),
-};
 
 async function compareBatches(report: CaseReport, name: string, json: Json): Promise<void> {
   const processor = new ImageProcessor(1);
@@ -82,7 +68,7 @@ async function compareBatches(report: CaseReport, name: string, json: Json): Pro
     const length = golden.get("max_length").number;
     const quantity = `${name} VQACollator at ${length}`;
     await report.attempt(quantity, () => {
-      const collator = new VQACollator(TOY, length, processor);
+      const collator = new VQACollator(TOY_TOKENIZER, length, processor);
       compareBatch(report, { quantity, golden, collator, end: " Answer:" });
     });
   }
@@ -90,7 +76,7 @@ async function compareBatches(report: CaseReport, name: string, json: Json): Pro
   compareBatch(report, {
     quantity: `${name} MMStarCollator`,
     golden: mmstar,
-    collator: new MMStarCollator(TOY, processor),
+    collator: new MMStarCollator(TOY_TOKENIZER, processor),
     end: " \nAnswer only with the letter! \nAnswer:",
   });
 }

@@ -90,7 +90,7 @@ function makeStore(device: Device): ParameterStore {
 }
 
 function flatBuffers(store: ParameterStore): [value: Tensor, gradient: Tensor] {
-  const group = store.groups.find(({ name }) => name === "backbones");
+  const group = store.groups.find(({ name }) => name === "language");
   if (!group?.gradient) throw new TypeError("Cannot train: the parameters have no gradients");
   return [group.value, group.gradient];
 }

@@ -1,0 +1,58 @@
+/**
+ * Which files of a dataset are for training, validation and test, by their names; below
+ * local_sources.ts and hub_dataset.ts.
+ *
+ * Source: the `datasets` library, "Structure your repository": a split's name in a file's or a
+ * folder's name, apart from other words.
+ */
+
+/** The kinds of files that are read, by how their names end. */
+const KINDS = { parquet: "parquet", arrow: "arrow", jsonl: "json-lines", ndjson: "json-lines" };
+
+/** A kind of files. */
+export type FileKind = "parquet" | "arrow" | "json-lines";
+
+/** A part of a dataset. */
+export type PartName = "train" | "validation" | "test";
+
+/**
+ * Paths of the files of each part, in order; or, where names tell nothing, of the whole, which is
+ * taken whatever part is asked for.
+ */
+export type SplitFiles = Readonly<Partial<Record<PartName | "whole", readonly string[]>>>;
+
+const WORDS: Readonly<Record<PartName, string>> = {
+  train: "train|training",
+  validation: "validation|valid|val|dev",
+  test: "test|testing|eval|evaluation",
+};
+const PARTS = ["train", "validation", "test"] as const;
+
+/** The kind of a file, or undefined where it is none that is read. */
+export function kindOf(path: string): FileKind | undefined {
+  const ending = path.slice(path.lastIndexOf(".") + 1).toLowerCase();
+  return Object.hasOwn(KINDS, ending) ? KINDS[ending as keyof typeof KINDS] as FileKind : undefined;
+}
+
+/** The part that a name such as "val" or "train" means. */
+export function partOf(name: string): PartName | undefined {
+  return PARTS.find((part) => new RegExp(`^(${WORDS[part]})$`, "i").test(name));
+}
+
+/** The part that a path tells, by the last of its words that means one. */
+function partOfPath(path: string): PartName | undefined {
+  const words = path.split(/[-._ /\\]|(?<=[a-z])(?=\d)/i);
+  return words.map(partOf).findLast((part) => part !== undefined);
+}
+
+/**
+ * Sorts files into parts; files without a part are left out if others have one.
+ *
+ * @param skip characters at the beginning of all paths that tell nothing
+ */
+export function divideFiles(paths: readonly string[], skip = 0): SplitFiles {
+  const sorted = [...paths].sort();
+  const divided = Map.groupBy(sorted, (path) => partOfPath(path.slice(skip)));
+  divided.delete(undefined);
+  return divided.size === 0 ? { whole: sorted } : Object.fromEntries(divided);
+}

@@ -1,0 +1,104 @@
+// What a model is made of: VLMConfig, its keys and nanoVLM's initial values.
+// Part of config.ts, which hands it on. Source: nanoVLM models/config.py at v0.1.
+import { choice, type Fields, flag, integer, number, text } from "./fields.ts";
+
+/** The model, under nanoVLM's keys. Widths are numbers of elements, images are square. */
+export interface VLMConfig {
+  readonly vit_hidden_dim: number;
+  readonly vit_inter_dim: number;
+  /** Side of a patch, in pixels. */
+  readonly vit_patch_size: number;
+  /** Side of an image, in pixels. */
+  readonly vit_img_size: number;
+  readonly vit_n_heads: number;
+  /** Must be 0. */
+  readonly vit_dropout: number;
+  readonly vit_n_blocks: number;
+  readonly vit_ln_eps: number;
+  /** Must be false. */
+  readonly vit_cls_flag: boolean;
+  /** Hugging Face name or folder of the vision backbone. */
+  readonly vit_model_type: string;
+  readonly lm_hidden_dim: number;
+  readonly lm_inter_dim: number;
+  readonly lm_rms_eps: number;
+  /** Base of the rotary frequencies. */
+  readonly lm_re_base: number;
+  /** Longer sequences scale the rotary frequencies down. */
+  readonly lm_max_position_embeddings: number;
+  readonly lm_vocab_size: number;
+  readonly lm_n_heads: number;
+  readonly lm_n_kv_heads: number;
+  /** Must be 0. */
+  readonly lm_dropout: number;
+  readonly lm_n_blocks: number;
+  /** Multiplies the rotary cosines and sines. */
+  readonly lm_attn_scaling: number;
+  /** Text tokens a row while training. */
+  readonly lm_max_length: number;
+  /** Must be false. */
+  readonly lm_use_tokens: boolean;
+  /** Whether the head's weight is the token embedding's. */
+  readonly lm_tie_weights: boolean;
+  /** Hugging Face name or folder of the language backbone. */
+  readonly lm_model_type: string;
+  /** Name or folder of the tokenizer; "bytes" is the built-in one. */
+  readonly lm_tokenizer: string;
+  readonly lm_eos_token_id: number;
+  /** Side of the square of patches that becomes one image token. */
+  readonly mp_pixel_shuffle_factor: number;
+  readonly vlm_load_backbone_weights: boolean;
+  /** Folder in which training keeps the model. */
+  readonly vlm_checkpoint_path: string;
+  /** Subtracted from pixels in [0, 1]. Ours; nanoVLM knows 0 only. */
+  readonly vit_pixel_mean: number;
+  /** Divides pixels after that. Ours; nanoVLM knows 1 only. */
+  readonly vit_pixel_std: number;
+  /**
+   * Where rows are padded while training. Ours; nanoVLM knows "left" only, which pads between image and text: as rows end
+   * at one place, the distance tells a small model how long the answer will be, and alone, unpadded, it answers badly.
+   */
+  readonly lm_padding_side: "left" | "right";
+}
+
+/** Patches along a side of an image; pixels that fill none are left out, as SigLIP's 384 pixels leave 6 of 14. */
+export function patchesPerSide({ vit_img_size, vit_patch_size }: VLMConfig): number {
+  return Math.floor(vit_img_size / vit_patch_size);
+}
+
+/** Every key of VLMConfig in nanoVLM's order, with nanoVLM's initial values. */
+export const VLM_FIELDS: Fields<VLMConfig> = {
+  vit_hidden_dim: integer(768),
+  vit_inter_dim: integer(3072),
+  vit_patch_size: integer(16),
+  vit_img_size: integer(224),
+  vit_n_heads: integer(12),
+  vit_dropout: number(0, 0),
+  vit_n_blocks: integer(12, 0),
+  vit_ln_eps: number(1e-6, 0),
+  vit_cls_flag: flag(false),
+  vit_model_type: text("google/siglip-base-patch16-224"),
+  lm_hidden_dim: integer(576),
+  lm_inter_dim: integer(1536),
+  lm_rms_eps: number(1e-5, 0),
+  lm_re_base: integer(100000),
+  lm_max_position_embeddings: integer(8192),
+  lm_vocab_size: integer(49152),
+  lm_n_heads: integer(9),
+  lm_n_kv_heads: integer(3),
+  lm_dropout: number(0, 0),
+  lm_n_blocks: integer(30, 0),
+  lm_attn_scaling: number(1, 0, true),
+  lm_max_length: integer(128 - 49),
+  lm_use_tokens: flag(false),
+  lm_tie_weights: flag(true),
+  lm_model_type: text("HuggingFaceTB/SmolLM2-135M"),
+  lm_tokenizer: text("HuggingFaceTB/cosmo2-tokenizer"),
+  lm_eos_token_id: integer(0, 0),
+  mp_pixel_shuffle_factor: integer(2),
+  vlm_load_backbone_weights: flag(true),
+  vlm_checkpoint_path: text("checkpoints/nanoVLM-222M"),
+  vit_pixel_mean: number(0),
+  vit_pixel_std: number(1, 0, true),
+  lm_padding_side: choice("left", ["left", "right"]),
+};

@@ -1,0 +1,248 @@
+/**
+ * A page about a dataset that needs nothing else: how large and long everything is, what training
+ * leaves out, and rows as the model sees them.
+ *
+ * Between dataset_survey.ts, dataset_samples.ts and a browser. Ours.
+ */
+import type { DatasetSample, SampleToken, SampleTurn } from "../dataset_samples.ts";
+import type { Survey } from "../dataset_survey.ts";
+import {
+  grouped,
+  lengthAdvice,
+  rowsText,
+  shareText,
+  sizeText,
+  spreadText,
+  typesText,
+} from "../survey_text.ts";
+import DATASET_CSS from "./dataset_page.css" with { type: "text" };
+import { type Content, type Html, html, trusted } from "./html.ts";
+import PAGE_CSS from "./page.css" with { type: "text" };
+
+/** The browser itself refuses to load or run anything. */
+const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+/** Bars of the histogram. */
+const MOST_BINS = 24;
+const MOST_CATEGORIES = 20;
+
+/** What a page shows. */
+export interface DatasetPage {
+  readonly survey: Survey;
+  readonly samples: readonly DatasetSample[];
+  /** What it was made with, by name. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** How to make it again. */
+  readonly command: string;
+}
+
+/** The page as HTML. */
+export function datasetPage({ survey, samples, settings, command }: DatasetPage): string {
+  return html`
+    <!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <meta http-equiv="Content-Security-Policy" content="${POLICY}">
+        <title>${survey.name} · nanoVLM for WebGPU</title>
+        <style>${trusted(PAGE_CSS)}
+    ${trusted(DATASET_CSS)}</style>
+      </head>
+      <body>
+        <main>
+    <header><h1>${survey.name}</h1><p class="status">${rowsText(survey)}</p>${tiles(
+      survey,
+    )}</header>
+    ${lengths(survey)}
+    <section class="columns">
+      <div><h2>Kinds of questions</h2>${categories(survey)}</div>
+      <div><h2>Data</h2>${facts(survey)}<h2 class="second">Seen by</h2>${settingsTable(
+        settings,
+      )}</div>
+    </section>
+    ${dropped(survey)}
+    ${samplesSection(samples)}
+    <footer>Made by nanoVLM for WebGPU. Once more: <code>${command}</code></footer>
+        </main>
+      </body>
+    </html>
+  `.text;
+}
+
+function tiles(survey: Survey): Html {
+  const { scanned, rows, questions, tooLong, turns, lengths, pictures, maxLength } = survey;
+  const lost = survey.dropped.reduce((sum, { rows }) => sum + rows, 0);
+  const median = (tally: { quantile(share: number): number }) => grouped(tally.quantile(0.5));
+  const tile = (name: string, value: string, note: string) =>
+    html`<div class="tile"><dt>${name}</dt><dd>${value}</dd><small>${note}</small></div>`;
+  return html`<dl class="tiles">${[
+    tile("Questions", grouped(questions), `${spreadText(turns)} a row`),
+    tile(
+      "Picture",
+      pictures.widths.count === 0
+        ? "–"
+        : `${median(pictures.widths)} × ${median(pictures.heights)}`,
+      `median${pictures.bytes.count > 0 ? `, ${sizeText(pictures.bytes.quantile(0.5))}` : ""}`,
+    ),
+    tile("Tokens", lengths.count === 0 ? "–" : median(lengths), `median; room for ${maxLength}`),
+    tile("Too long", shareText(tooLong, questions), `of questions teach nothing`),
+    tile(
+      "Left out",
+      shareText(lost, scanned),
+      `${grouped(lost)} of ${grouped(scanned)} rows${rows > scanned ? " looked at" : ""}`,
+    ),
+  ]}</dl>`;
+}
+
+function samplesSection(samples: readonly DatasetSample[]): Content {
+  if (samples.length === 0) return "";
+  return html`
+    <section>
+      <h2>As the model sees it</h2>
+      <p
+        class="hint">Left the picture at the model's size, right the original. Tokens in <span class="token learned">colour</span>
+      are learned, <span class="token">others</span> are read only.</p>
+      <div class="samples">${samples.map(card)}</div>
+    </section>
+  `;
+}
+
+function card(sample: DatasetSample): Html {
+  const { imageName, imageSize, width, height, bytes } = sample;
+  const size = bytes > 0 ? `, ${sizeText(bytes)}` : "";
+  return html`<article class="sample">
+    <div class="pictures">
+      <figure><img src="${sample.seen}" alt="" class="${isSmall(imageSize, imageSize)}">
+      <figcaption>${imageSize} × ${imageSize}</figcaption></figure>
+      <figure><img src="${sample.original}" alt="" class="${isSmall(width, height)}">
+      <figcaption>${width} × ${height} ${sample.imageKind}${size}</figcaption></figure>
+    </div>
+    ${sample.turns.map(turnBlock)}
+    <p class="place">${imageName}${
+    sample.moreTurns > 0 ? ` · ${grouped(sample.moreTurns)} more questions` : ""
+  }</p></article>\n`;
+}
+
+/** The class of pictures whose pixels should stay sharp when they are enlarged. */
+function isSmall(width: number, height: number): string {
+  return Math.max(width, height) <= 128 ? "small" : "";
+}
+
+function turnBlock(turn: SampleTurn): Html {
+  const { question, answer, category, tokens, padding, isCut, evaluationPrompt } = turn;
+  const filler = padding.count === 0
+    ? ""
+    : html`<span class="padding">${padding.count} × padding</span>`;
+  return html`<div class="turn">
+    <p class="question">${question}</p>
+    <p class="answer-text">${answer}</p>
+    <p class="tokens">${padding.isBefore ? filler : ""}${tokens.map(tokenBox)}${
+    padding.isBefore ? "" : filler
+  }</p>
+    <p class="note">${category} · ${tokens.length} tokens${
+    isCut ? html`<b class="wrong">, cut: too long to teach anything</b>` : ""
+  }</p>${
+    evaluationPrompt === undefined
+      ? ""
+      : html`<p class="note">Asked in an evaluation: <q>${evaluationPrompt}</q></p>`
+  }</div>\n`;
+}
+
+function tokenBox({ id, text, isLearned }: SampleToken): Html {
+  const shown = text.replaceAll("\n", "↵").replaceAll("\t", "⇥");
+  return html`<span class="token${isLearned ? " learned" : ""}" title="${id}">${shown}</span>`;
+}
+
+function lengths(survey: Survey): Content {
+  const { lengths, maxLength, tooLong } = survey;
+  const bins = lengths.bins(MOST_BINS, maxLength);
+  const highest = Math.max(...bins.map(({ count }) => count));
+  const bars = bins.map(({ from, to, count, over }) => {
+    const label = to === Infinity ? `${grouped(from)} +` : from === to ? from : `${from}–${to}`;
+    const height = 100 * count / highest;
+    const over100 = count === 0 ? 0 : 100 * over / count;
+    return html`<div class="bin" title="${label} tokens: ${grouped(count)} questions">
+      <div class="stack"><div class="column" style="height: ${height.toFixed(1)}%">
+      <i style="height: ${over100.toFixed(1)}%"></i></div></div><small>${label}</small></div>\n`;
+  });
+  if (bins.length === 0) return "";
+  return html`
+    <section>
+      <h2>Tokens a question</h2>
+      <p class="hint">With prompt, answer and end token. ${tooLong === 0
+        ? `All fit into lm_max_length, ${maxLength}.`
+        : html`<b class="wrong">Red</b> is longer than lm_max_length, ${maxLength}, and teaches
+      nothing: ${grouped(tooLong)} questions. ${lengthAdvice(survey)}`}</p>
+      <div class="histogram">${bars}</div>
+    </section>
+  `;
+}
+
+function categories({ categories, questions }: Survey): Content {
+  const shown = categories.slice(0, MOST_CATEGORIES);
+  const rest = categories.length - shown.length;
+  const rows = shown.map(({ name, questions: its, tooLong }) => [
+    name,
+    html`<span class="number"><span class="bar"><i style="width: ${
+      (100 * its / questions).toFixed(1)
+    }%"></i></span>
+    ${shareText(its, questions)} <small>${grouped(its)}</small></span>`,
+    tooLong === 0 ? "" : html`<span class="number wrong">${shareText(tooLong, its)}</span>`,
+  ]);
+  const more = rest > 0 ? [[`${grouped(rest)} more`, "", ""]] : [];
+  return table(["Kind", "Questions", "Too long"], [...rows, ...more]);
+}
+
+function facts(survey: Survey): Html {
+  const { columns, parts, rowGroups, ratedOut, pictures } = survey;
+  return table([], [
+    ["Rows", rowsText(survey)],
+    ...(columns ? [["Columns", columns.join(", ")]] : []),
+    ...parts.map(({ name, rows }) => [name, `${grouped(rows)} rows`]),
+    ...(rowGroups.count > 0
+      ? [["Row groups", `${grouped(rowGroups.count)}, ${sizeText(rowGroups.bytes)} in memory`]]
+      : []),
+    ["Asked", survey.format === "vqa" ? "freely" : "for the letter of a choice"],
+    ...(ratedOut === undefined ? [] : [["Left out for ratings", `${grouped(ratedOut)} questions`]]),
+    ["Pictures", typesText(survey)],
+    ["Width", spreadText(pictures.widths)],
+    ["Height", spreadText(pictures.heights)],
+    ...(pictures.bytes.count > 0 ? [["File", spreadText(pictures.bytes, sizeText)]] : []),
+    ["Tokens of an answer", spreadText(survey.answerLengths)],
+  ]);
+}
+
+/** A table in a box that scrolls sideways by itself. The first column names the rows. */
+function table(head: readonly Content[], rows: readonly (readonly Content[])[]): Html {
+  const heading = head.length === 0 ? "" : html`
+    <thead>
+      <tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr>
+    </thead>
+  `;
+  const body = rows.map(([name = "", ...rest]) =>
+    html`
+      <tr><th scope="row">${name}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>
+    `
+  );
+  return html`
+    <div class="scroll">
+      <table>${heading}<tbody>${body}</tbody></table>
+    </div>
+  `;
+}
+
+function settingsTable(settings: Readonly<Record<string, string>>): Html {
+  return table([], Object.entries(settings));
+}
+
+function dropped({ dropped, scanned }: Survey): Content {
+  if (dropped.length === 0) return "";
+  const rows = dropped.map(({ reason, rows, examples }) => [
+    html`${reason}<br><small class="number">${grouped(rows)} rows, ${
+      shareText(rows, scanned)
+    }</small>`,
+    examples.map(({ place, message }) => html`<p class="example"><b>${place}</b> ${message}</p>`),
+  ]);
+  return html`<section><h2>Rows left out</h2>${table(["Reason", "For example"], rows)}</section>`;
+}

@@ -1,0 +1,254 @@
+// Tests of downloads over bad networks: every fault ends in success or a clear error, within bounds,
+// with nothing damaged in the cache, and the next download succeeds.
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { HubError } from "../../data/hub.ts";
+import { createDownloadRoute, sha256 } from "../hub/download_routes.ts";
+import {
+  corruptedAt,
+  cutAfter,
+  endless,
+  type FaultOptions,
+  faulty,
+  type Harm,
+  redirectedTo,
+  replacedBy,
+  slowly,
+  stalledAfter,
+  statusOf,
+  toApi,
+  truncatedTo,
+  withHeader,
+  withoutRanges,
+} from "../hub/faults.ts";
+import { assertSound, namesIn, setScene, someBytes } from "../hub/scene.ts";
+
+const WEIGHTS = someBytes(200_000);
+const FILES = { "config.json": '{"a": 1}', "model.safetensors": WEIGHTS };
+const tenths = Array.from({ length: 11 }, (_, tenth) => tenth * WEIGHTS.length / 10);
+
+interface Case {
+  name: string;
+  harms: Harm[];
+  options?: FaultOptions;
+  /** "success", or a part of the error. */
+  expected: string;
+}
+
+const once = { times: 1 };
+const toFile = { on: (_: Request, url: URL) => url.pathname.includes("/resolve/") };
+const cases: Case[] = [
+  {
+    name: "connection cut at every tenth, once",
+    harms: tenths.map(cutAfter),
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "connection cut at every tenth, three times",
+    harms: tenths.map(cutAfter),
+    options: { times: 3 },
+    expected: "success",
+  },
+  {
+    name: "connection cut before the first byte, always",
+    harms: [cutAfter(0)],
+    expected: "expected an answer",
+  },
+  {
+    name: "body truncated at every tenth, once",
+    harms: tenths.map(truncatedTo),
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "body empty, always",
+    harms: [truncatedTo(0)],
+    expected: "found an end after 0 bytes",
+  },
+  {
+    name: "a byte corrupted at every tenth, once",
+    harms: tenths.map(corruptedAt),
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "a byte corrupted at every tenth, always",
+    harms: tenths.map(corruptedAt),
+    expected: "found hash",
+  },
+  {
+    name: "wrong Content-Length, once",
+    harms: [1, 1000, 199_999, 200_001, 1e12].map((n) => withHeader("Content-Length", String(n))),
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "wrong Content-Length, always",
+    harms: [1000, 199_999, 200_001].map((n) => withHeader("Content-Length", String(n))),
+    expected: "expected 200000",
+  },
+  // What there is too much of is right up to there.
+  { name: "a body without an end", harms: [endless()], expected: "success" },
+  {
+    name: "other bytes of the right length, always",
+    harms: [replacedBy("x".repeat(WEIGHTS.length))],
+    expected: "found hash",
+  },
+  {
+    name: "silence at every tenth, once",
+    harms: tenths.map(stalledAfter),
+    options: once,
+    expected: "success",
+  },
+  { name: "silence, always", harms: [stalledAfter(0)], expected: "found no bytes for 0.15" },
+  { name: "a slow body", harms: [slowly(20_000, 20)], expected: "success" },
+  {
+    name: "a page instead of the file, once",
+    harms: [replacedBy("<html>sign in"), replacedBy("")],
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "a page instead of the file, always",
+    harms: [replacedBy("<html>sign in")],
+    expected: "length of 13 bytes",
+  },
+  {
+    name: "a page instead of the listing, always",
+    harms: [replacedBy("<html>sign in")],
+    options: { on: toApi },
+    expected: "no JSON",
+  },
+  {
+    name: "a listing cut, truncated or corrupted, once",
+    harms: [cutAfter(0), cutAfter(50), truncatedTo(50), corruptedAt(0)],
+    options: { on: toApi, times: 1 },
+    expected: "success",
+  },
+  {
+    name: "429 and 5xx, the first three times, anywhere",
+    harms: [429, 500, 502, 503, 504, 408].map((status) => statusOf(status)),
+    options: { on: () => true, times: 3 },
+    expected: "success",
+  },
+  {
+    name: "a signed address that has run out, once",
+    harms: [statusOf(403)],
+    options: once,
+    expected: "success",
+  },
+  {
+    name: "a CDN that refuses, always",
+    harms: [statusOf(403), statusOf(401), statusOf(404)],
+    expected: "from http://localhost:",
+  },
+  {
+    name: "429 and 503 storms without an end",
+    harms: [statusOf(429), statusOf(503), statusOf(503, { "Retry-After": "0" })],
+    options: { on: () => true },
+    expected: "asked 4 times",
+  },
+  {
+    name: "Retry-After too long to wait for",
+    harms: [statusOf(429, { "Retry-After": "3600" }), statusOf(503, { "Retry-After": "9999999" })],
+    options: { on: () => true },
+    expected: "it asks to wait",
+  },
+  {
+    name: "redirect loops",
+    harms: [redirectedTo((url) => url.href), redirectedTo(({ pathname }) => `${pathname}?a`)],
+    options: { on: () => true },
+    expected: "more than 10 redirects",
+  },
+  {
+    name: "redirects to no web address",
+    harms: ["file:///etc/passwd", "data:,x", "http://[", "ftp://x/"].map((target) =>
+      redirectedTo(() => target)
+    ),
+    options: toFile,
+    expected: "expected one to http or https",
+  },
+];
+
+interface Outcome {
+  text: string;
+  milliseconds: number;
+}
+
+async function outcomeOf(harm: Harm, options: FaultOptions | undefined): Promise<Outcome> {
+  const fault = faulty(createDownloadRoute(), harm, options);
+  let isFaulty = true;
+  const whole = createDownloadRoute();
+  await using scene = await setScene({ files: FILES }, [
+    (request, store) => isFaulty ? fault.route(request, store) : whole(request, store),
+  ]);
+  const paths = Object.keys(FILES);
+  const start = performance.now();
+  const text = await scene.open().then((repository) => repository.download(paths)).then(
+    () => "success",
+    (error) => {
+      assert(error instanceof HubError, `${error?.stack}`);
+      return error.message;
+    },
+  );
+  const milliseconds = performance.now() - start;
+  assert(fault.harmed > 0, "the fault did not happen");
+  assert(!text.includes(scene.store.token) && !text.includes("Signature"), text);
+  await assertSound(scene.cacheFolder, scene.stored);
+  isFaulty = false;
+  const folder = await (await scene.open()).download(paths);
+  assertEquals(sha256(await Deno.readFile(`${folder}/model.safetensors`)), sha256(WEIGHTS));
+  const blobs = await namesIn(`${scene.cacheFolder}/models--someone--small/blobs`);
+  assertEquals(blobs.filter((name) => name.endsWith(".incomplete")), []);
+  return { text, milliseconds };
+}
+
+const table: string[] = [];
+
+for (const { name, harms, options, expected } of cases) {
+  Deno.test(`a download survives or reports: ${name}`, async () => {
+    let successes = 0, errors = 0, slowest = 0;
+    for (const harm of harms) {
+      const { text, milliseconds } = await outcomeOf(harm, options);
+      assertStringIncludes(text, expected);
+      if (text === "success") successes++;
+      else errors++;
+      slowest = Math.max(slowest, milliseconds);
+      assert(milliseconds < 5000, `${milliseconds} ms`);
+    }
+    table.push(
+      `| ${name} | ${harms.length} | ${successes} | ${errors} | 0 | ${Math.round(slowest)} |`,
+    );
+  });
+}
+
+globalThis.addEventListener("unload", () => {
+  console.log("| fault | runs | succeeded | clear error | damaged cache | slowest, ms |");
+  console.log("| --- | --- | --- | --- | --- | --- |");
+  console.log(table.join("\n"));
+});
+
+/** Cuts the first body; harms the second, which should be the rest of it. */
+async function resumeAgainst(harm: Harm) {
+  const harmed = faulty(createDownloadRoute(), harm, {
+    on: ({ headers }, url) => url.pathname.startsWith("/cdn/") && headers.has("Range"),
+    times: 1,
+  });
+  const cut = faulty(harmed.route, cutAfter(50_000), { times: 1 });
+  await using scene = await setScene({ files: FILES }, [cut.route]);
+  const folder = await (await scene.open()).download(["model.safetensors"]);
+  assertEquals(harmed.harmed, 1);
+  assertEquals(await Deno.readFile(`${folder}/model.safetensors`), WEIGHTS);
+  return scene.hub.seen.filter(({ path }) => path.startsWith("/cdn/"))
+    .map(({ headers }) => headers.get("Range"));
+}
+
+Deno.test("a resumed download gets over answers other than the rest", async () => {
+  const rest = "bytes=50000-";
+  assertEquals(await resumeAgainst(withoutRanges(WEIGHTS)), [null, rest]);
+  for (const range of ["bytes 0-9/10", "bytes 50001-199999/200000", "nonsense"]) {
+    assertEquals(await resumeAgainst(withHeader("Content-Range", range)), [null, rest, rest]);
+  }
+  assertEquals(await resumeAgainst(statusOf(416)), [null, rest, null]);
+  assertEquals(await resumeAgainst(corruptedAt(0)), [null, rest, null]);
+});

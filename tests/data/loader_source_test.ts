@@ -1,0 +1,76 @@
+/** Tests of the loader's threads: that none is waited for in vain. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { type BatchOptions, openWorkers } from "../../data/loader_source.ts";
+
+const OPTIONS: BatchOptions = {
+  dataset: "shapes",
+  split: "train",
+  rows: 100,
+  questionsPerRow: "first",
+  tokenizer: "bytes",
+  maxLength: 48,
+  imageSize: 8,
+  batchSize: 10,
+};
+const THREADS = { builders: 2, ahead: 4 };
+
+const product = (name: string) => new URL(`../../data/${name}_worker.ts`, import.meta.url);
+const SCRIPTS = { reader: product("reader"), builder: product("builder") };
+const script = (code: string) => new URL(`data:application/javascript,${encodeURIComponent(code)}`);
+
+const DIES = 'throw new Error("out of luck");';
+const READER_THAT_DIES_READING = script(`onmessage = ({ data }) => {
+  for (const port of data.ports) port.onmessage = () => { ${DIES} };
+  postMessage({ answer: { samples: 100, rows: 100 } });
+};`);
+const BUILDER_THAT_DIES_BUILDING = script(`onmessage = ({ data }) => {
+  if ("position" in data) ${DIES}
+  postMessage({ answer: undefined });
+};`);
+
+const build = (source: Awaited<ReturnType<typeof openWorkers>>, batch: number) =>
+  source.build(batch, { seed: 1, epoch: 0, batch });
+
+for (const role of ["reader", "builder"] as const) {
+  Deno.test(`openWorkers() fails when a ${role} dies before it is ready`, async () => {
+    const scripts = { ...SCRIPTS, [role]: script(`onmessage = () => { ${DIES} };`) };
+    await assertRejects(() => openWorkers(OPTIONS, THREADS, scripts), Error, "out of luck");
+  });
+}
+
+for (
+  const [role, dying] of [
+    ["reader", READER_THAT_DIES_READING],
+    ["builder", BUILDER_THAT_DIES_BUILDING],
+  ] as const
+) {
+  Deno.test(`a ${role} that dies ends all batches under way and to come`, async () => {
+    const source = await openWorkers(OPTIONS, THREADS, { ...SCRIPTS, [role]: dying });
+    try {
+      const under = [0, 1, 2, 3].map((batch) => build(source, batch));
+      for (const result of await Promise.allSettled(under)) assertEquals(result.status, "rejected");
+      await assertRejects(() => build(source, 4), Error, "broken worker (Uncaught Error: out of");
+    } finally {
+      source.close();
+    }
+  });
+}
+
+Deno.test("closing ends workers that are still busy, and what waits for them", async () => {
+  const endless = script("onmessage = () => { for (;;); };");
+  const source = await openWorkers(OPTIONS, THREADS, {
+    ...SCRIPTS,
+    builder: script(`onmessage = ({ data }) => {
+      if ("position" in data) for (;;);
+      postMessage({ answer: undefined });
+    };`),
+  });
+  const under = build(source, 0);
+  source.close();
+  await assertRejects(() => under, Error, "closed loader");
+  const opening = openWorkers(OPTIONS, THREADS, {
+    reader: endless,
+    builder: script(`onmessage = () => { ${DIES} };`),
+  });
+  await assertRejects(() => opening, Error, "out of luck"); // and the endless one is ended
+});

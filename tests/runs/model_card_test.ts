@@ -1,0 +1,199 @@
+// Tests of model cards and curves: what a card says with much and with little known, and what it must not say.
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { presets, type VLMConfig } from "../../model/config.ts";
+import { curvesSvg } from "../../runs/curves.ts";
+import { frontMatter } from "../../runs/front_matter.ts";
+import { type CardFacts, modelCard, publicName } from "../../runs/model_card.ts";
+import { readRunFacts } from "../../runs/run_facts.ts";
+
+/** The lines of a run of `steps` steps with an evaluation every tenth of it. */
+function runLines(steps: number): Record<string, unknown>[] {
+  const { vlm, train } = presets.quickstart;
+  const config = { vlm, train };
+  const score = { accuracy: 0.75, correct: 3, total: 4 };
+  return [
+    { run: { steps, device: "llvmpipe", config } },
+    ...Array.from({ length: steps }, (_, i) => i + 1).flatMap((step) => [
+      { step, loss: 5 / step, lr_mp: 1e-3 },
+      ...(step % (steps / 10) === 0
+        ? [{ step, accuracy: step / steps / 2, correct: 1, total: 2, validation_loss: 6 / step }]
+        : []),
+    ]),
+    { skipped: "a.png", reason: "broken" },
+    {
+      ...{ step: steps, ...score, validation_loss: 0.25, final: true },
+      by_category: { shape: { accuracy: 0.5, correct: 1, total: 2 }, "a|b": score },
+    },
+  ];
+}
+
+/** What readRunFacts() makes of a metrics.jsonl with these lines. */
+async function factsOf(lines: readonly unknown[], end = "") {
+  const folder = await Deno.makeTempDir();
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("") + end;
+  await Deno.writeTextFile(`${folder}/metrics.jsonl`, text);
+  try {
+    return readRunFacts(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function card(
+  lines: readonly unknown[],
+  config: Partial<VLMConfig> = {},
+  facts: Partial<CardFacts> = {},
+): Promise<string> {
+  return modelCard({
+    name: "me/model",
+    config: { ...presets.quickstart.vlm, ...config },
+    run: await factsOf(lines),
+    license: "apache-2.0",
+    curves: undefined,
+    isLocal: (name) => name.startsWith("data/"),
+    ...facts,
+  });
+}
+
+/** The lines of a run with other settings of the training. */
+function linesWith(settings: Record<string, unknown>) {
+  const [{ run, ...first } = {}, ...rest] = runLines(10);
+  const { config, ...description } = run as { config: typeof presets.quickstart };
+  const train = { ...config.train, ...settings };
+  return [{ ...first, run: { ...description, config: { ...config, train } } }, ...rest];
+}
+
+Deno.test("modelCard() opens with metadata that says what the Hub asks for", async () => {
+  const text = await card(runLines(10));
+  assertEquals(
+    text.slice(0, text.indexOf("\n# ")),
+    `---
+library_name: nanovlm
+license: apache-2.0
+pipeline_tag: image-text-to-text
+tags:
+- vision-language
+- multimodal
+- nanovlm
+- webgpu
+metrics:
+- accuracy
+model-index:
+- name: model
+  results:
+  - task:
+      type: visual-question-answering
+    dataset:
+      type: shapes
+      name: shapes
+    metrics:
+    - type: accuracy
+      name: exact match
+      value: 0.75
+---
+`,
+  );
+});
+
+Deno.test("modelCard() shows parts, recipe, results by kind, curves and both ways of use", async () => {
+  const text = await card(runLines(10), {}, { curves: "curves.svg" });
+  for (
+    const expected of [
+      /\| vision encoder \| SigLIP: 2 blocks, width 64, 4 heads; 32x32 pixels.* \| 113,472 \|/,
+      /\| steps \| 10 \|/,
+      /\| highest learning rate, projector \| 0.002 \|/,
+      /\| device \| llvmpipe \|/,
+      /\| a\\\|b \| 75.0 % \| 3 \| 4 \|\n\| shape \| 50.0 % \| 1 \| 2 \|\n\| all \| 75.0 % \| 3 \| 4 \|/,
+      /The model after step 10, on all held-out questions.*The loss on them is 0.2500/,
+      /!\[Loss and accuracy[^\]]*\]\(curves.svg\)/,
+      /deno run -A generate.ts --checkpoint me\/model image.png "question"/,
+      /VisionLanguageModel.from_pretrained\("me\/model"\)/,
+      /Its tokens are bytes/,
+    ]
+  ) assertMatch(text, expected);
+  const rows = [
+    ...text.matchAll(/^\| (?:vision encoder|projector|language model|all) \| .*\| ([\d,]+) \|$/gm),
+  ]
+    .map(([, count]) => Number(count!.replaceAll(",", "")));
+  assertEquals(rows.slice(0, 3).reduce((a, b) => a + b), rows[3]);
+});
+
+Deno.test("modelCard() links datasets and backbones that are on the Hub, and no others", async () => {
+  const hub = await card(
+    linesWith({ train_dataset_path: "HuggingFaceM4/the_cauldron:ai2d,aokvqa,data/own,me/set" }),
+    { ...presets["222m"].vlm },
+  );
+  assertMatch(hub, /^datasets:\n- HuggingFaceM4\/the_cauldron\n- me\/set\nbase_model:$/m);
+  assertMatch(
+    hub,
+    /^base_model:\n- google\/siglip-base-patch16-224\n- HuggingFaceTB\/SmolLM2-135M$/m,
+  );
+  assertMatch(hub, /\[me\/set\]\(https:\/\/huggingface.co\/datasets\/me\/set\)/);
+  assertMatch(hub, /`data\/own`/);
+  assertMatch(hub, /python generate.py --hf_model me\/model/);
+});
+
+Deno.test("modelCard() says of folders on somebody's machine only their names", async () => {
+  const text = await card(linesWith({
+    train_dataset_path: "/home/someone/secret/pictures",
+    val_dataset_path: "~/secret/others",
+  }));
+  assert(!text.includes("secret") && !text.includes("someone"), text);
+  assertMatch(text, /Trained on `pictures`\. Evaluated on `others`\./);
+  assertEquals(
+    ["/a/b/", "C:\\a\\b", "./a/b", "../b", "a/b", "shapes"].map(publicName),
+    ["b", "b", "b", "b", "a/b", "shapes"],
+  );
+});
+
+Deno.test("modelCard() does with a model alone, and with a run that was interrupted", async () => {
+  const alone = await card([]);
+  assert(!/undefined|NaN|null|## (Data|Training|Results)|model-index/.test(alone), alone);
+  const lines = runLines(10).slice(0, -1);
+  const cut = await card(lines.slice(1));
+  assert(!/undefined|NaN|null|## Data/.test(cut), cut);
+  assertMatch(cut, /The model after step 10, on a sample of the held-out questions/);
+});
+
+Deno.test("readRunFacts() leaves out a last line that was cut short, and no other", async () => {
+  const facts = await factsOf([{ step: 1, loss: 2 }], '{"step":2,"lo');
+  assertEquals([facts.metrics.length, facts.steps, facts.best], [1, 1, undefined]);
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/metrics.jsonl`, '{"step":1}\n{"st\n{"step":2}\n');
+  assertThrows(() => readRunFacts(folder), SyntaxError, "line 2");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("frontMatter() puts text in quotes that YAML would take for something else", () => {
+  const text = frontMatter({
+    a: "true",
+    b: "1.0",
+    c: "a: b",
+    d: 'say "hi"',
+    e: "plain text",
+    f: [[1]],
+  });
+  assertEquals(
+    text,
+    '---\na: "true"\nb: "1.0"\nc: "a: b"\nd: "say \\"hi\\""\ne: plain text\nf:\n- - 1\n---',
+  );
+});
+
+Deno.test("curvesSvg() draws a long run in few points, without a background and without the final line", async () => {
+  const svg = await curvesSvg(runLines(3000));
+  assertMatch(svg ?? "", /^<svg [^>]*viewBox/);
+  for (const word of ["training", "validation", "accuracy", "loss", "step"]) {
+    assert(svg?.includes(`>${word}</text>`), word);
+  }
+  assert((svg?.length ?? Infinity) < 60_000, `${svg?.length}`);
+  assert(!/fill="(white|#fff)/.test(svg ?? ""));
+  assertEquals(svg?.match(/accuracy: 75/), null);
+});
+
+Deno.test("curvesSvg() draws what there is, and nothing where there is no curve", async () => {
+  assertEquals(await curvesSvg([]), undefined);
+  assertEquals(await curvesSvg([{ step: 1, loss: 2 }, { step: 1, accuracy: 0.5 }]), undefined);
+  const losses = await curvesSvg([{ step: 1, loss: 2 }, { step: 2, loss: 0 }]) ?? "";
+  assert(losses.includes(">loss</text>") && !losses.includes(">accuracy</text>"));
+  assert(!losses.includes("NaN"));
+});

@@ -42,6 +42,7 @@ export async function killRuns({ kills, steps, seed, onKill }: KillOptions): Pro
     await Deno.rename(out, expected);
     for (let run = 1; done.length < kills; run++) {
       let isOver = false;
+      let newest = 0;
       while (!isOver && done.length < kills) {
         const isSaved = await exists(out) && assertWhole(out);
         const flags = isSaved ? [`--resume=${out}`] : resumableRun(out, steps);
@@ -49,6 +50,10 @@ export async function killRuns({ kills, steps, seed, onKill }: KillOptions): Pro
         if (!killed) isOver = true;
         else {
           const step = assertWholeIfThere(out);
+          if (step < newest) {
+            throw new Error(`Cannot go on from step ${newest}: only ${step} is left`);
+          }
+          newest = step;
           const left = { run, step, ...killed };
           done.push(left);
           onKill?.(left);

@@ -180,7 +180,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a run whose folder is removed, or whose data ends, says so and what to do",
+  name: "a run whose folder is removed says so and what to do",
   ignore,
   fn: () =>
     withFolder(async (folder) => {

@@ -5,7 +5,7 @@
  *
  * 1. **Data.** `openRepository()` fetches from the Hugging Face Hub. `openDataset()` opens pictures with questions, `Samples`
  *    numbers the questions, an `ImageProcessor` and a `Tokenizer` turn both into numbers, `VQACollator` makes batches for
- *    training and `MMStarCollator` for answering, and `Loader` streams shuffled batches from a worker.
+ *    training and `MMStarCollator` for answering, and `Loader` streams shuffled batches from worker threads.
  * 2. **Model.** `Device` opens the GPU. `VisionLanguageModel` is a vision encoder (SigLIP), a projector (pixel shuffle and
  *    one linear layer) and a language model (Llama), under nanoVLM's names; it reads and writes nanoVLM's checkpoints.
  *    Its shape is a `VLMConfig`; `presets` has three.

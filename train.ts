@@ -30,12 +30,12 @@ import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
-import { Metrics } from "./runs/metrics.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { percent } from "./runs/report.ts";
+import { folded, percent } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
+import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
@@ -90,7 +90,7 @@ async function trainOnce(
   // A run that was stopped while it evaluated goes on with that.
   const first = request.resume?.state.is_evaluated === false ? stepsBefore : stepsBefore + 1;
   try {
-    display.print(describe(run));
+    display.print(folded(describe(run), display.columns));
     for (let step = first; step <= steps; step++) {
       if (step > stepsBefore) await takeStep(run, step, request.checked);
 
@@ -109,6 +109,7 @@ async function trainOnce(
     stop.close(); // all is saved
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
+    display.print(`Asking the best model all ${data.indices.length} held-out questions`);
     return await finish(run);
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
@@ -135,7 +136,7 @@ async function takeStep(
 
 /** Asks held-out questions; whether none of the models before was better, or that was stopped. */
 async function evaluateNow(
-  { data, subject, metrics, best, config: { train } }: EvaluatedRun,
+  { data, subject, runLog, best, config: { train } }: EvaluatedRun,
   step: number,
   { display, stop }: { display: Display; stop: Stop },
 ): Promise<"best" | "other" | "stopped"> {
@@ -146,7 +147,7 @@ async function evaluateNow(
   const result = await Promise.race([evaluating, stop.asked]);
   if (!result) return "stopped";
   const isBest = best.consider(step, result);
-  metrics.write(evaluationMetric(step, result));
+  await runLog.evaluation(step, result, { samples: data.heldOut });
   display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
   return isBest ? "best" : "other";
 }
@@ -180,7 +181,8 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     if (resume && !force) requireSame(resume, { ...parts, device });
     const { keep = KEPT_CHECKPOINTS } = request;
     const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
-    const metrics = Metrics.open(out, resume?.state.metrics_bytes);
+    const runLog = RunLog.open(out, resume?.state);
+    runLog.begin({ ...parts, device });
     await copyTokenizer(tokenizerName, out);
     const { seed, initialization } = train;
     const frozen = frozenParts(train);
@@ -188,10 +190,10 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const model = await VisionLanguageModel.fromScratch(device, vlm, options);
     const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
     const trainer = new Trainer(model, new AdamW(model.store), plan);
-    const log = new StepLog(display, metrics, steps);
+    const log = new StepLog(display, runLog, steps);
     const best = new BestModel(out, bestOf(resume?.state));
     const run: EvaluatedRun = {
-      ...{ ...parts, stepsBefore, metrics, log, model, trainer, best, peakBytes: undefined },
+      ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
       ...{ subject, test, checkpoints },
     };
     if (resume) await restoreRun(run, resume);
@@ -208,17 +210,13 @@ async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samp
 }
 
 /** Frees the GPU's memory and ends the loader. */
-async function release({ data, metrics, subject, trainer, model }: EvaluatedRun): Promise<void> {
+async function release({ data, runLog, subject, trainer, model }: EvaluatedRun): Promise<void> {
   data.loader.close();
-  metrics.close();
+  runLog.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();
   model.device.destroy();
-}
-
-function evaluationMetric(step: number, { accuracy, correct, total, loss }: Evaluation) {
-  return { step, accuracy, correct, total, validation_loss: loss };
 }
 
 function evaluationLine(step: number, { accuracy, correct, total, loss }: Evaluation): string {
@@ -229,7 +227,7 @@ function evaluationLine(step: number, { accuracy, correct, total, loss }: Evalua
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
 async function finish(
-  { config: { train }, steps, data, test, metrics, log, plan, best, subject, ...run }: EvaluatedRun,
+  { config: { train }, steps, data, test, runLog, log, plan, best, subject, ...run }: EvaluatedRun,
 ): Promise<TrainingReport> {
   const { seconds } = log;
   const { dataset, heldOut, indices } = data;
@@ -237,7 +235,7 @@ async function finish(
   const result = await evaluate(subject, heldOut, { batchSize, indices });
   const tested = test && await evaluate(subject, test, { batchSize });
   const { answers, by_category, accuracy, correct, total, loss } = result;
-  metrics.write({ ...evaluationMetric(best.step, result), final: true });
+  await runLog.evaluation(best.step, result, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
   const question = examples[0]?.question ?? "";

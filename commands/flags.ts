@@ -96,7 +96,8 @@ export class Arguments<F extends Flags> {
  *
  * @param args as in `Deno.args`
  * @param flags all that the command knows
- * @param positionals names of the arguments that are no flags; all must be there
+ * @param positionals names of the arguments that are no flags; all must be there, and of a last one that ends in "…"
+ * there may be more
  * @throws {UsageError} where a flag is unknown, given twice, or its value is missing or impossible, or where there are
  * too few or too many other arguments
  */
@@ -135,11 +136,12 @@ export function parseFlags<F extends Flags>(
 }
 
 function checkPositionals(found: readonly string[], expected: readonly string[]): void {
+  const isOpen = expected.at(-1)?.endsWith("…") === true;
   const missing = expected[found.length];
   if (missing !== undefined) {
     throw new UsageError(`Cannot start: found no ${missing}, expected ${expected.join(" and ")}`);
   }
-  if (found.length > expected.length) {
+  if (found.length > expected.length && !isOpen) {
     throw new UsageError(
       `Cannot use the argument "${found[expected.length]}": expected ${
         expected.length === 0 ? "flags only" : `only ${expected.join(" and ")}`

@@ -13,104 +13,12 @@ import { type Field, nearestKey } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
 import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
-import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
-import { NO_TUNE_FLAG } from "./device.ts";
-import { type Arguments, DTYPE_FLAG, type Flags, UsageError, wholeNumber } from "./flags.ts";
-import { MEMORY_FLAGS, memoryRequest } from "./memory_flags.ts";
-import { memoryAsBefore, RESUME_FLAGS, runToResume } from "./resume_flags.ts";
+import { type Arguments, UsageError } from "./flags.ts";
+import { memoryRequest } from "./memory_flags.ts";
+import { memoryAsBefore, runToResume } from "./resume_flags.ts";
+import { flagSettings, PRESETS, type TRAIN_FLAGS } from "./train_flags.ts";
 
-type PresetName = keyof typeof presets;
-const PRESETS = ["quickstart", "tiny", "222m"] as const satisfies readonly PresetName[];
-
-/** The flags of train.ts. */
-export const TRAIN_FLAGS = {
-  "preset": {
-    value: "NAME",
-    choices: PRESETS,
-    help:
-      "configuration to start from: quickstart (trains in minutes on drawn shapes, the default), " +
-      "tiny (small, for data of your own), 222m (nanoVLM's own model and training)",
-  },
-  "train-dataset": {
-    value: "D",
-    many: true,
-    help:
-      'what to train on: "shapes", a Parquet, Arrow or JSON-lines file, a folder or pattern of them, or a dataset on the ' +
-      "Hugging Face Hub such as HuggingFaceM4/the_cauldron:ai2d,aokvqa (:all for all configurations); several with " +
-      "commas, or given several times",
-  },
-  "val-dataset": {
-    value: "D",
-    help:
-      "what to evaluate on; by default the validation files of the training data, or the last of its rows",
-  },
-  ...DATASET_FLAGS,
-  "tokenizer": {
-    value: "DIR",
-    help:
-      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
-      "takes its vocabulary size from it",
-  },
-  "init-from": {
-    value: "DIR",
-    help: "model to go on from, as for fine-tuning: a folder, or owner/name[@revision] on the Hub",
-  },
-  "checkpoint": { value: "DIR", help: "the same as --init-from" },
-  "out": {
-    value: "DIR",
-    help: "folder for the best model and metrics.jsonl (default: checkpoints/<preset>)",
-  },
-  "max-steps": { value: "N", number: wholeNumber(1), help: "steps to train" },
-  "epochs": {
-    value: "N",
-    number: wholeNumber(1),
-    help: "times through the data, instead of steps",
-  },
-  "batch-size": { value: "N", number: wholeNumber(1), help: "questions a step" },
-  "lr-mp": {
-    value: "X",
-    number: { whole: false, least: 0 },
-    help: "highest learning rate of the projector",
-  },
-  "lr-backbones": {
-    value: "X",
-    number: { whole: false, least: 0 },
-    help: "highest learning rate of the vision encoder and the language model",
-  },
-  "freeze": {
-    value: "PARTS",
-    help:
-      "parts that do not train, of vision,language,projector; a learning rate of 0 does the same",
-  },
-  "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
-  "eval-limit": {
-    value: "N",
-    number: wholeNumber(1),
-    help: "held-out questions to ask at most, at the end too (default: all then, 512 before)",
-  },
-  "workers": {
-    value: "N",
-    number: wholeNumber(0),
-    help:
-      "threads that decode pictures and build batches (default: one less than cores, at most 4)",
-  },
-  "seed": {
-    value: "N",
-    number: wholeNumber(0, 0xffffffff),
-    help: "where random numbers start; the same seed gives the same losses",
-  },
-  "dtype": DTYPE_FLAG,
-  "no-tune": NO_TUNE_FLAG,
-  "config": { value: "FILE", help: "JSON file with keys of the model or of the training" },
-  "set": {
-    value: "key=value",
-    many: true,
-    help: "one such key, such as lm_n_blocks=4; may be given several times",
-  },
-  ...RESUME_FLAGS,
-  ...MEMORY_FLAGS,
-  "json": { help: "print one JSON report at the end; progress goes to stderr" },
-} as const satisfies Flags;
+export { TRAIN_FLAGS } from "./train_flags.ts";
 
 /** What to train, and where to put it. */
 export interface TrainingRequest {
@@ -135,27 +43,6 @@ export interface TrainingRequest {
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
-
-/** Keys that flags by name set. */
-const KEYS = {
-  "train-dataset": "train_dataset_path",
-  "val-dataset": "val_dataset_path",
-  "columns": "dataset_columns",
-  "weights": "dataset_weights",
-  "tokenizer": "lm_tokenizer",
-  "max-steps": "max_training_steps",
-  "epochs": "epochs",
-  "batch-size": "batch_size",
-  "lr-mp": "lr_mp",
-  "lr-backbones": "lr_backbones",
-  "freeze": "freeze",
-  "eval-every": "eval_interval",
-  "eval-limit": "eval_limit",
-  "checkpoint-every": "checkpoint_every",
-  "workers": "data_workers",
-  "seed": "seed",
-  "dtype": "dtype",
-} as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
 
 /**
  * The configurations that the flags ask for.
@@ -245,24 +132,6 @@ function checkpointConfig(dir: string): Config["vlm"] {
   return statOf(`${dir}/tokenizer.json`)
     ? { ...config, lm_tokenizer: tokenizerOf(dir, config) }
     : config;
-}
-
-/** Settings from the flags by name. */
-function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
-  const settings = Object.entries(KEYS).flatMap(([flag, key]) => {
-    const values = args.texts(flag as keyof typeof KEYS);
-    return values.length === 0 ? [] : [`${key}=${values.join(",")}`];
-  });
-  requireColumns(args.text("columns"));
-  if (args.has("download")) settings.push("dataset_download=true");
-  if (args.has("train-dataset")) settings.push("train_dataset_name=");
-  if (args.has("epochs")) settings.push("max_training_steps=null");
-  // What nanoVLM evaluates on, a test of its own beside the validation data, is the user's choice now.
-  const names = (setting: string) => setting.startsWith("test_dataset_path=");
-  if (args.has("val-dataset") && !args.texts("set").some(names)) {
-    settings.push("test_dataset_path=null");
-  }
-  return settings;
 }
 
 /** A new model's vocabulary is the tokenizer's, where the user chose one and no size. */

@@ -40,7 +40,7 @@ export class GroupWindow {
     this.#lookBehind = lookBehind;
   }
 
-  /** Takes in the order of an epoch; those before the last one are forgotten. */
+  /** Takes in the order of an epoch; of others only the one before is remembered. */
   add(epoch: number, order: Uint32Array): void {
     const first = new Float64Array(this.#starts.length).fill(Infinity);
     const last = new Float64Array(this.#starts.length).fill(-Infinity);
@@ -51,12 +51,6 @@ export class GroupWindow {
       last[group] = origin + at;
     });
     this.#uses = [...this.#uses.filter((uses) => uses.epoch === epoch - 1), { epoch, first, last }];
-  }
-
-  /** Forgets all orders: others with another seed follow. */
-  clear(): void {
-    this.#uses = [];
-    this.#front = 0;
   }
 
   /** The group of a sample; of groups without samples, which begin at the same number, the last. */

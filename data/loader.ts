@@ -35,8 +35,8 @@ export interface LoaderState {
 
 /**
  * One builder less than the processor has cores, for the thread that trains needs one, and at most
- * four: these build more than 200 samples of 640x480 a second, while each one more takes another
- * copy of the tokenizer and costs its time to start.
+ * four: each takes a core to build about 100 samples of 640x480 a second, and 100 to 200 MiB
+ * (docs/benchmarks.md). The thread that reads has little to do.
  */
 export function defaultWorkers(): number {
   return Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));

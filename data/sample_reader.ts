@@ -111,11 +111,8 @@ export class SampleReader implements SampleSource {
   }
 
   #orderOf({ seed, epoch }: SamplePosition): Uint32Array {
-    if (seed !== this.#seed) {
-      this.#orders.clear();
-      this.#window?.clear();
-      this.#seed = seed;
-    }
+    if (seed !== this.#seed) this.#orders.clear();
+    this.#seed = seed;
     const known = this.#orders.get(epoch);
     if (known) return known;
     const { starts, dataset: { groups, parts } } = this.samples;

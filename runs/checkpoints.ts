@@ -63,7 +63,7 @@ export class Checkpoints {
   async save(run: Run, step: number, isEvaluated: boolean): Promise<void> {
     const { path } = this.#folder;
     try {
-      const bytes = await run.metrics.sync();
+      const bytes = await run.runLog.sync();
       const place = { step, is_evaluated: isEvaluated, metrics_bytes: bytes };
       const writeState = async (folder: string) => {
         const { path, text } = formatState(folder, { ...place, ...stateOf(run) });

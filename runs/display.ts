@@ -1,5 +1,5 @@
 /**
- * Where a run's progress is shown: at a terminal one line that is written over, elsewhere a plain line each time.
+ * Where a run's progress is shown: at a terminal one line that is written over, elsewhere a plain line now and then.
  *
  * Under step_log.ts and train.ts. Ours.
  */
@@ -16,37 +16,72 @@ export interface Output {
 const ERASE_REST = "\x1b[K";
 /** Where a terminal does not say how wide it is. */
 const USUAL_COLUMNS = 80;
+/** Between two states at a terminal: nobody reads faster. */
+const LEAST_MILLISECONDS = 100;
+/** Between two states in a log file. */
+const LEAST_MILLISECONDS_OF_LOG = 10_000;
 
 /** Shows lines. */
 export class Display {
   readonly #output: Output;
   readonly #isTerminal: boolean;
+  readonly #now: () => number;
   #isLineShown = false;
+  /** A state that came too soon after another; where lines stay, it is shown if none follows. */
+  #waiting: string | undefined;
+  #lastUpdate = -Infinity;
 
-  /** Shows on `output`. */
-  constructor(output: Output) {
+  /**
+   * Shows on `output`.
+   *
+   * @param now a clock, in milliseconds
+   */
+  constructor(output: Output, now: () => number = () => performance.now()) {
     this.#output = output;
     this.#isTerminal = output.isTerminal();
+    this.#now = now;
   }
 
-  /** Shows the state of things, in place of what it was before where that is possible. */
+  /** Characters that a state may have. */
+  get columns(): number {
+    return this.#isTerminal ? terminalColumns() - 1 : Infinity;
+  }
+
+  /** Shows the state of things, in place of what it was before where that is possible, unless it just changed. */
   update(line: string): void {
+    const passed = this.#now() - this.#lastUpdate;
+    this.#waiting = line;
+    if (passed >= (this.#isTerminal ? LEAST_MILLISECONDS : LEAST_MILLISECONDS_OF_LOG)) {
+      this.#show(line);
+    }
+  }
+
+  #show(line: string): void {
+    this.#waiting = undefined;
+    this.#lastUpdate = this.#now();
     if (!this.#isTerminal) return this.#write(`${line}\n`);
     // One write, and nothing erased before it is written over, so that nothing flickers.
-    this.#write(`\r${line.slice(0, columns() - 1)}${ERASE_REST}`);
+    this.#write(`\r${line.slice(0, this.columns)}${ERASE_REST}`);
     this.#isLineShown = true;
   }
 
-  /** Shows lines that stay. */
+  /** Shows lines that stay, under the last state where that stays too. */
   print(text: string): void {
-    this.clear();
-    this.#write(`${text}\n`);
+    this.#write(`${this.#endLine()}${text}\n`);
   }
 
-  /** Takes the state of things away. */
+  /** Takes the state of things away; where it stays, the last one is shown. */
   clear(): void {
-    if (this.#isLineShown) this.#write(`\r${ERASE_REST}`);
+    this.#write(this.#endLine());
+  }
+
+  /** What takes the state away at a terminal; elsewhere the last one is shown. */
+  #endLine(): string {
+    if (!this.#isTerminal && this.#waiting !== undefined) this.#show(this.#waiting);
+    this.#waiting = undefined;
+    const isShown = this.#isLineShown;
     this.#isLineShown = false;
+    return isShown ? `\r${ERASE_REST}` : "";
   }
 
   #write(text: string): void {
@@ -60,7 +95,7 @@ export class Display {
   }
 }
 
-function columns(): number {
+function terminalColumns(): number {
   try {
     return Deno.consoleSize().columns || USUAL_COLUMNS;
   } catch {

@@ -20,15 +20,15 @@ export interface Example {
   readonly given: string;
 }
 
-/** Examples in a report. */
+/** Examples in the report that train.ts prints. */
 const COUNT = 5;
 
-/** Five answers spread over all, one place further each time, since kinds of questions take turns in most datasets. */
-export function chooseExamples(answers: readonly Example[]): Example[] {
+/** Answers spread over all, one place further each time, since kinds of questions take turns in most datasets. */
+export function chooseExamples(answers: readonly Example[], count: number = COUNT): Example[] {
   const places = new Set(
     Array.from(
-      { length: COUNT },
-      (_, k) => Math.min(answers.length - 1, Math.floor(k * answers.length / COUNT) + k),
+      { length: count },
+      (_, k) => Math.min(answers.length - 1, Math.floor(k * answers.length / count) + k),
     ),
   );
   return [...places].flatMap((place) => {

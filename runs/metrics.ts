@@ -1,11 +1,14 @@
 /**
  * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens.
  *
- * Under step_log.ts and train.ts. Ours.
+ * Under run_log.ts. Ours.
  */
 
 /** One line. */
 export type Metric = Readonly<Record<string, unknown>>;
+
+/** The file's name in a run's folder. */
+export const METRICS_FILE = "metrics.jsonl";
 
 /** An open metrics.jsonl. Close it, or declare it with `using`. */
 export class Metrics implements Disposable {
@@ -24,7 +27,7 @@ export class Metrics implements Disposable {
   static open(folder: string, keptBytes = 0): Metrics {
     try {
       Deno.mkdirSync(folder, { recursive: true });
-      const file = Deno.openSync(`${folder}/metrics.jsonl`, { write: true, create: true });
+      const file = Deno.openSync(`${folder}/${METRICS_FILE}`, { write: true, create: true });
       file.truncateSync(Math.min(keptBytes, file.statSync().size));
       file.seekSync(0, Deno.SeekMode.End);
       return new Metrics(folder, file);

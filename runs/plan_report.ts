@@ -55,7 +55,8 @@ function frozenText({ frozen = [] }: TrainingPlan, saving?: Saving): string[] {
   return [`Frozen      ${frozen.join(", ")}${saved ?? ""}`];
 }
 
-function arithmetic(flops: number): string {
+/** Floating-point operations. */
+export function arithmetic(flops: number): string {
   return flops < 1e12
     ? `${(flops / 1e9).toPrecision(4)} GFLOP`
     : `${(flops / 1e12).toPrecision(4)} TFLOP`;
@@ -145,8 +146,8 @@ function choiceText(choice: Choice, device: string, saving: Saving): string {
   ].join("\n");
 }
 
-function choiceJson(choice: Choice, device: string): Record<string, unknown> {
-  const { plan, fits, limit } = choice;
+/** The plan as it is written to JSON. */
+export function planJson(plan: TrainingPlan): Record<string, unknown> {
   return {
     parameters: plan.parameters,
     parameters_bytes: plan.parametersBytes,
@@ -163,6 +164,13 @@ function choiceJson(choice: Choice, device: string): Record<string, unknown> {
     accumulation_steps: accumulationSteps(plan),
     recompute: plan.recompute,
     tokens_per_row: plan.length,
+  };
+}
+
+function choiceJson(choice: Choice, device: string): Record<string, unknown> {
+  const { plan, fits, limit } = choice;
+  return {
+    ...planJson(plan),
     device,
     memory_limit_bytes: limit?.bytes ?? null,
     fits,

@@ -36,6 +36,23 @@ export function clock(seconds: number): string {
     : `${minutes}:${two(whole % 60)}`;
 }
 
+/** Columns that the names of facts take, in what a run prints first. */
+const NAME_COLUMNS = 12;
+
+/** Facts, a line each, of which those that are longer than `columns` go on below where they began. */
+export function folded(text: string, columns: number): string {
+  return text.split("\n").flatMap((line) => {
+    const lines: string[] = [];
+    while (line.length > columns) {
+      const end = line.lastIndexOf(" ", columns);
+      if (end <= NAME_COLUMNS) break; // no place to break it at
+      lines.push(line.slice(0, end));
+      line = " ".repeat(NAME_COLUMNS) + line.slice(end + 1);
+    }
+    return [...lines, line];
+  }).join("\n");
+}
+
 /** One line a category, sorted by name, and one for all. */
 export function scoreTable(all: Score, categories: Readonly<Record<string, Score>>): string {
   const rows = [

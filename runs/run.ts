@@ -8,7 +8,7 @@ import type { TrainingPlan } from "../model/training_plan.ts";
 import type { Trainer } from "../model/training_step.ts";
 import type { VisionLanguageModel } from "../model/vision_language_model.ts";
 import type { BestModel } from "./best_model.ts";
-import type { Metrics } from "./metrics.ts";
+import type { RunLog } from "./run_log.ts";
 import type { StepLog } from "./step_log.ts";
 import type { TrainingData } from "./training_data.ts";
 
@@ -23,7 +23,7 @@ export interface Run {
   /** Steps that were taken before this process: 0 unless the run is resumed. */
   readonly stepsBefore: number;
   readonly data: TrainingData;
-  readonly metrics: Metrics;
+  readonly runLog: RunLog;
   readonly log: StepLog;
   readonly model: VisionLanguageModel;
   readonly plan: TrainingPlan;

@@ -5,7 +5,7 @@
  *     DIR/latest          "step-000250"
  *     DIR/step-000250/    a checkpoint: the model, its tokenizer, training_state.safetensors, trainer_state.json
  *     DIR/config.json, DIR/model.safetensors, …   the best model (best_model.ts)
- *     DIR/metrics.jsonl   (metrics.ts)
+ *     DIR/metrics.jsonl, report.html, examples/, events.out.tfevents.…   (run_log.ts)
  *
  * Under checkpoints.ts. Ours; the order of writes is that of "All File Systems Are Not Created Equal", Pillai et al. 2014.
  */

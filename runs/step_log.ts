@@ -8,9 +8,9 @@ import type { LearningRates } from "../model/optimizer.ts";
 import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
 import type { Display } from "./display.ts";
-import type { Metrics } from "./metrics.ts";
 import { NotFinite } from "./not_finite.ts";
 import { clock, short } from "./report.ts";
+import type { RunLog, StepMetric } from "./run_log.ts";
 
 /** One step, as it is taken. */
 export interface Step {
@@ -43,6 +43,9 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** What a narrow terminal does not show of a step, the first of these first. */
+const LEAST_IMPORTANT = ["tokens", "wait", "rates", "samples"];
+
 /** A share of the time that is worth a word. */
 const NOTABLE_WAIT = 0.05;
 
@@ -63,8 +66,8 @@ export class StepLog {
   readonly #skippedRows = new Set<string>();
 
   constructor(
-    readonly display: Display,
-    readonly metrics: Metrics,
+    readonly display: Pick<Display, "columns" | "print" | "update">,
+    readonly runLog: Pick<RunLog, "step" | "write">,
     /** Of the whole run. */
     readonly steps: number,
   ) {}
@@ -152,17 +155,20 @@ export class StepLog {
       data_wait: waiting / 1000 / seconds,
     };
     this.#secondsPerStep = seconds / this.#taken.length;
-    this.#taken.forEach((step, i) => {
+    let last: StepMetric | undefined;
+    for (const [i, step] of this.#taken.entries()) {
       const result = results[i] ?? { loss: NaN, gradientNorm: NaN };
       this.#requireSound(step.step, result);
       const { loss, gradientNorm: gradient_norm, lossScale: loss_scale, skipped } = result;
       const { projector: lr_mp, backbones: lr_backbones } = step.rates;
-      const metric = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm };
-      const scaling = loss_scale === undefined ? {} : { loss_scale, skipped_steps: skipped };
-      this.metrics.write({ ...metric, ...scaling, ...speed });
-      this.display.update(this.#line({ ...metric, ...speed }));
+      const scaling = loss_scale === undefined
+        ? { loss_scale: null }
+        : { loss_scale, skipped_steps: skipped ?? 0 };
+      last = { step: step.step, loss, lr_mp, lr_backbones, gradient_norm, ...scaling, ...speed };
+      this.runLog.step(last);
       this.#nameSkipped(data.skipped.slice(0, step.skippedRows));
-    });
+    }
+    if (last) this.display.update(this.#line(last));
     this.#taken = [];
     this.resume(data);
   }
@@ -172,7 +178,7 @@ export class StepLog {
     for (const { imageName, reason } of skipped) {
       if (this.#skippedRows.has(imageName)) continue;
       this.#skippedRows.add(imageName);
-      this.metrics.write({ skipped: imageName, reason });
+      this.runLog.write({ skipped: imageName, reason });
       this.display.print(`Skipped ${imageName}: ${reason}`);
     }
   }
@@ -208,26 +214,23 @@ export class StepLog {
     this.#waited = waitMilliseconds;
   }
 
-  /** The progress line; at most 79 characters for runs of up to 9,999 steps with one learning rate. */
-  #line(metric: {
-    step: number;
-    loss: number;
-    lr_mp: number;
-    lr_backbones: number;
-    samples_per_second: number;
-    tokens_per_second: number;
-    data_wait: number;
-  }): string {
+  /** The progress line, without what matters least where it would be too long. */
+  #line(metric: StepMetric): string {
     const { step, lr_mp, lr_backbones } = metric;
     const rates = lr_mp === lr_backbones ? [lr_mp] : [lr_mp, lr_backbones];
-    return [
-      `${String(step).padStart(String(this.steps).length)}/${this.steps}`,
-      `loss ${metric.loss.toFixed(4)}`,
-      `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`,
-      `${short(metric.samples_per_second)} samples/s`,
-      `${short(metric.tokens_per_second)} tokens/s`,
-      `wait ${Math.round(100 * metric.data_wait)}%`,
-      `${clock(this.seconds / step * (this.steps - step))} left`,
-    ].join(" ");
+    const fields = new Map([
+      ["step", `${String(step).padStart(String(this.steps).length)}/${this.steps}`],
+      ["loss", `loss ${metric.loss.toFixed(4)}`],
+      ["rates", `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`],
+      ["samples", `${short(metric.samples_per_second)} samples/s`],
+      ["tokens", `${short(metric.tokens_per_second)} tokens/s`],
+      ["wait", `wait ${Math.round(100 * metric.data_wait)}%`],
+      ["left", `${clock(this.seconds / step * (this.steps - step))} left`],
+    ]);
+    const line = () => [...fields.values()].join(" ");
+    for (const name of LEAST_IMPORTANT) {
+      if (line().length > this.display.columns) fields.delete(name);
+    }
+    return line();
   }
 }

@@ -9,7 +9,7 @@ import { percent, type Score, scoreTable } from "./report.ts";
 
 /** What came of a run. Scores and loss are the saved model's, on all held-out questions. */
 export interface TrainingReport extends Score {
-  /** The folder with the model and metrics.jsonl. */
+  /** The folder with the model, metrics.jsonl and report.html. */
   readonly out: string;
   /** Steps taken. */
   readonly steps: number;
@@ -56,6 +56,6 @@ export function reportText(report: TrainingReport): string {
     ...(test === null ? [] : [`Multiple-choice test: ${percent(test)}`]),
     `\nFive held-out pictures:`,
     ...lines,
-    `\nSaved in ${report.out}. Try it:\n  ${report.command}`,
+    `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
   ].join("\n");
 }

@@ -1,5 +1,11 @@
 // Tests of train.ts: a run of three steps on a few pictures, in this process and as a command.
-import { assertAlmostEquals, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { parseFlags } from "../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { decodeImage } from "../data/image.ts";
@@ -10,6 +16,7 @@ import { LossMeter } from "../model/evaluation_step.ts";
 import { Generator } from "../model/generator.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
 import { Display } from "../runs/display.ts";
+import { readHistory } from "../runs/run_history.ts";
 import { Device } from "../shaders/runtime/device.ts";
 import { train } from "../train.ts";
 import { hasAdapter, runProcess, runScript, smallRun, writeDataset } from "./run_helpers.ts";
@@ -65,12 +72,17 @@ Deno.test({
     const steps = lines.filter(({ loss }) => loss !== undefined);
     assertEquals(
       Object.keys(steps[0]!).sort(),
-      "data_wait gradient_norm loss lr_backbones lr_mp samples_per_second step tokens_per_second"
-        .split(" "),
+      ("data_wait gpu_bytes gpu_peak_bytes gradient_norm loss loss_scale lr_backbones lr_mp " +
+        "samples_per_second step time tokens_per_second").split(" "),
     );
     assertAlmostEquals(steps[0]!.lr_mp!, 0.5 / 0.09, 1e-6); // the first of 3 % of 3 steps
     const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
     assertEquals(evaluations.map(({ step }) => step), [2, 3, report.best_step]);
+    const { description, steps: read, final } = readHistory(out);
+    assertEquals([description["steps"], read.length, final?.accuracy], [3, 3, report.accuracy]);
+    const page = await Deno.readTextFile(`${out}/report.html`);
+    assertStringIncludes(page, `Finished · 3 of 3 steps`);
+    assertEquals(page.match(/<img src="data:image\/png/g)?.length, 7);
   },
 });
 
@@ -86,7 +98,7 @@ Deno.test({
       [65536, 0],
       [65536, 0],
     ]);
-    const exact = (await run(...smallRun(data, out))).lines;
+    const exact = curve((await run(...smallRun(data, out))).lines);
     assertAlmostEquals(steps[0]!.loss!, exact[0]!.loss!, 0.02 * exact[0]!.loss!);
     assertNotEquals(steps[0]!.loss, exact[0]!.loss);
   },

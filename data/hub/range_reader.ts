@@ -114,17 +114,13 @@ export class HubReader implements RangeReader {
 
   async #ask(range: string, signal: AbortSignal): Promise<Answer> {
     const options = { subject: this.#subject, signal, headers: { Range: range } };
-    const known = this.#signedUrl;
     try {
-      const answer = await this.#client.get(known ?? this.#url, options);
+      const answer = await this.#client.get(this.#signedUrl ?? this.#url, options);
       if (answer.url !== this.#url) this.#signedUrl = answer.url;
       return answer;
     } catch (error) {
-      this.#signedUrl = undefined;
-      // An address that has run out says 400, 401, 403, 404 or 410: the Hub gives a new one.
-      const { status = 0 } = error instanceof HubError ? error : {};
-      if (known === undefined || status < 400 || status >= 500) throw error;
-      return await this.#ask(range, signal);
+      this.#signedUrl = undefined; // it may have run out: the next attempt asks the Hub
+      throw error;
     }
   }
 

@@ -47,7 +47,8 @@ export function describe(
   }) on ${platform}; Deno ${deno}; commit ${commit}; ${date}; \`${command}\``;
 }
 
-async function commit(): Promise<string> {
+/** Of the checkout, abbreviated, as in `Header`. */
+export async function commit(): Promise<string> {
   const [hash, changes] = await Promise.all([
     git("rev-parse", "--short", "HEAD"),
     git("status", "--porcelain", "--", ":/", ":!/docs"),

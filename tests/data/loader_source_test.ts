@@ -56,21 +56,40 @@ for (
   });
 }
 
-Deno.test("closing ends workers that are still busy, and what waits for them", async () => {
-  const endless = script("onmessage = () => { for (;;); };");
-  const source = await openWorkers(OPTIONS, THREADS, {
-    ...SCRIPTS,
-    builder: script(`onmessage = ({ data }) => {
-      if ("position" in data) for (;;);
-      postMessage({ answer: undefined });
-    };`),
-  });
+Deno.test("closing ends what waits for a busy worker", async () => {
+  const busy = script(`onmessage = ({ data }) => {
+    if ("position" in data) for (;;);
+    postMessage({ answer: undefined });
+  };`);
+  const source = await openWorkers(OPTIONS, THREADS, { ...SCRIPTS, builder: busy });
   const under = build(source, 0);
   source.close();
   await assertRejects(() => under, Error, "closed loader");
-  const opening = openWorkers(OPTIONS, THREADS, {
-    reader: endless,
-    builder: script(`onmessage = () => { ${DIES} };`),
-  });
-  await assertRejects(() => opening, Error, "out of luck"); // and the endless one is ended
 });
+
+for (const role of ["reader", "builder"] as const) {
+  Deno.test(`nothing is left of a ${role} when the loader closes, or cannot open`, async () => {
+    const file = await Deno.makeTempFile();
+    const size = async () => (await Deno.stat(file)).size;
+    const pause = (milliseconds: number) =>
+      new Promise((resolve) => setTimeout(resolve, milliseconds));
+    const alive = `setInterval(() => {
+      Deno.writeTextFileSync(${JSON.stringify(file)}, "x", { append: true });
+    }, 2);
+    onmessage = () => postMessage({ answer: { samples: 100, rows: 100 } });`;
+    try {
+      const scripts = { ...SCRIPTS, [role]: script(alive) };
+      const source = await openWorkers(OPTIONS, THREADS, scripts);
+      while (await size() === 0) await pause(2);
+      source.close();
+      const wrong = { ...OPTIONS, ...(role === "reader" ? { imageSize: 0 } : { dataset: "/no" }) };
+      await assertRejects(() => openWorkers(wrong, THREADS, scripts));
+      await pause(50);
+      const before = await size();
+      await pause(100);
+      assertEquals(await size(), before);
+    } finally {
+      await Deno.remove(file);
+    }
+  });
+}

@@ -194,6 +194,17 @@ for (const workers of [0, 1]) {
       assert(reason.includes("a text file"));
     }));
 
+  Deno.test(`Loader takes the next samples after the batch for bad ones, with ${workers} workers`, async () => {
+    const order = [...permutation(20, new Random(1, 0))];
+    const bad = [order[1]!, order[5]!, order[6]!]; // the first to replace them is bad as well
+    await withBadRows({ rows: 20, bad, workers }, async (loader) => {
+      const [first, second] = await take(loader, 2);
+      assertEquals(indices([first!]), [0, 2, 3, 4, 7, 8].map((at) => order[at]));
+      assertEquals(indices([second!]), [7, 8, 9, 10, 11, 12].map((at) => order[at]));
+      assertEquals(loader.skipped.map(({ row }) => row), bad);
+    });
+  });
+
   Deno.test(`Loader stops and lists the bad rows when they are many, with ${workers} workers`, () =>
     withBadRows({ rows: 100, bad: [1, 3, 5, 7, 9], workers }, async (loader) => {
       const error = await assertRejects(() => take(loader, 17), RangeError, "4 rows");

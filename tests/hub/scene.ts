@@ -13,8 +13,11 @@ export const QUICK = {
   firstDelayMilliseconds: 1,
   longestDelayMilliseconds: 4,
   longestRetryAfterMilliseconds: 2000,
-  stallMilliseconds: 150,
+  stallMilliseconds: 5000,
 };
+
+/** For tests of silence. */
+export const HASTY = { ...QUICK, stallMilliseconds: 150 };
 
 /** Bytes that differ everywhere. */
 export function someBytes(count: number, seed = 1): Uint8Array<ArrayBuffer> {

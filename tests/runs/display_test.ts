@@ -2,39 +2,80 @@
 import { assertEquals } from "@std/assert";
 import { Display } from "../../runs/display.ts";
 
-function written(isTerminal: boolean, use: (display: Display) => void): string {
+/** What a display writes, and in how many pieces, while a clock of the test's own runs. */
+function written(isTerminal: boolean, use: (display: Display, wait: (ms: number) => void) => void) {
   let text = "";
+  let milliseconds = 0;
   const writeSync = (bytes: Uint8Array) => {
     const part = bytes.subarray(0, 7); // fewer than given, as a pipe may do
     text += new TextDecoder().decode(part);
     return part.length;
   };
-  use(new Display({ isTerminal: () => isTerminal, writeSync }));
+  const display = new Display({ isTerminal: () => isTerminal, writeSync }, () => milliseconds);
+  use(display, (passed) => milliseconds += passed);
   return text;
 }
 
-function twoStates(display: Display): void {
-  display.update("step 1");
-  display.update("step 2");
-  display.print("evaluated");
-  display.update("step 3");
-  display.clear();
-  display.clear();
-}
+Deno.test("a Display that is no terminal gets plain lines, one now and then", () => {
+  const text = written(false, (display, wait) => {
+    for (let step = 1; step <= 25; step++, wait(1000)) display.update(`step ${step}`);
+  });
+  assertEquals(text, "step 1\nstep 11\nstep 21\n");
+});
 
-Deno.test("a Display that is no terminal gets plain lines", () => {
-  assertEquals(written(false, twoStates), "step 1\nstep 2\nevaluated\nstep 3\n");
+Deno.test("a Display that is no terminal gets the last state before other lines and in the end", () => {
+  const text = written(false, (display) => {
+    for (const step of [1, 2, 3]) display.update(`step ${step}`);
+    display.print("evaluated");
+    display.print("saved");
+    for (const step of [4, 5]) display.update(`step ${step}`);
+    display.clear();
+    display.clear();
+  });
+  assertEquals(text, "step 1\nstep 3\nevaluated\nsaved\nstep 5\n");
 });
 
 Deno.test("a Display at a terminal writes one line over, and takes it away", () => {
+  const text = written(true, (display, wait) => {
+    display.update("step 1");
+    wait(100);
+    display.update("step 2");
+    display.print("evaluated");
+    wait(100);
+    display.update("step 3");
+    display.clear();
+    display.clear();
+  });
   assertEquals(
-    written(true, twoStates),
+    text,
     "\rstep 1\x1b[K\rstep 2\x1b[K\r\x1b[Kevaluated\n\rstep 3\x1b[K\r\x1b[K",
   );
 });
 
+Deno.test("a Display at a terminal changes ten times a second at most", () => {
+  const text = written(true, (display, wait) => {
+    for (let step = 1; step <= 1000; step++, wait(1)) display.update(String(step));
+  });
+  assertEquals(text.split("\r").length - 1, 10);
+});
+
+Deno.test("a Display writes each state at once, so that it does not flicker", () => {
+  const writes: number[] = [];
+  const output = {
+    isTerminal: () => true,
+    writeSync: (bytes: Uint8Array) => writes.push(bytes.length) && bytes.length,
+  };
+  const display = new Display(output);
+  display.update("step 1");
+  display.print("evaluated");
+  assertEquals(writes.length, 2);
+});
+
 Deno.test("a Display at a terminal never lets a line wrap", () => {
-  const text = written(true, (display) => display.update("x".repeat(1000)));
+  const text = written(true, (display) => {
+    assertEquals(display.columns > 0 && display.columns < 1000, true);
+    display.update("x".repeat(1000));
+  });
   assertEquals(text.replaceAll("x", "").length, "\r\x1b[K".length);
   assertEquals(text.length < 1000, true);
 });

@@ -1,6 +1,6 @@
 // Tests of runs/report.ts: numbers and tables as people read them.
 import { assertEquals } from "@std/assert";
-import { clock, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
+import { clock, folded, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
 
 Deno.test("percent(), short() and clock() keep few digits", () => {
   assertEquals([0, 0.6254, 1].map(percent), ["0.0 %", "62.5 %", "100.0 %"]);
@@ -28,4 +28,15 @@ Deno.test("shellWord() makes text that a shell reads back unchanged", async () =
   const script = `for word in ${texts.map(shellWord).join(" ")}; do printf '%s\\0' "$word"; done`;
   const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
   assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), texts);
+});
+
+Deno.test("folded() breaks facts that are too long at spaces, below where they began", () => {
+  const text = "Device      llvmpipe\nGPU memory  20.7 MB: parameters 1.0 MB, gradients 1.0 MB";
+  assertEquals(
+    folded(text, 40),
+    "Device      llvmpipe\nGPU memory  20.7 MB: parameters 1.0 MB,\n            gradients 1.0 MB",
+  );
+  assertEquals(folded(text, Infinity), text);
+  const word = `Device      ${"x".repeat(90)}`;
+  assertEquals(folded(word, 40), word);
 });

@@ -7,14 +7,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Display } from "../../runs/display.ts";
-import { Metrics } from "../../runs/metrics.ts";
+import { RunLog } from "../../runs/run_log.ts";
 import { StepLog } from "../../runs/step_log.ts";
+
+const root = Deno.makeTempDirSync();
+addEventListener("unload", () => Deno.removeSync(root, { recursive: true }));
 
 const RATES = { projector: 2e-3, backbones: 1e-4 };
 const DATA = { waitMilliseconds: 0, skipped: [] };
 
 function newLog(steps: number) {
-  const folder = Deno.makeTempDirSync();
+  const folder = Deno.makeTempDirSync({ dir: root });
   const shown: string[] = [];
   const display = new Display({
     isTerminal: () => false,
@@ -23,16 +26,16 @@ function newLog(steps: number) {
       return bytes.length;
     },
   });
-  const metrics = Metrics.open(folder);
-  const log = new StepLog(display, metrics, steps);
+  const runLog = RunLog.open(folder);
+  const log = new StepLog(display, runLog, steps);
   const written = () =>
     Deno.readTextFileSync(`${folder}/metrics.jsonl`).trimEnd().split("\n")
       .map((line): Record<string, unknown> => JSON.parse(line));
-  return { log, shown, written, metrics };
+  return { log, shown, written, runLog };
 }
 
-Deno.test("a StepLog shows and writes every step", () => {
-  const { log, shown, written, metrics } = newLog(1600);
+Deno.test("a StepLog writes every step, and shows the last one", () => {
+  const { log, shown, written, runLog } = newLog(1600);
   log.take({ step: 8, samples: 64, tokens: 4000, rates: RATES, cut: 0 });
   log.take({ step: 9, samples: 64, tokens: 4000, rates: RATES, cut: 0 });
   const results = [{ loss: 0.5, gradientNorm: 1.5 }, { loss: 0.25, gradientNorm: 2.5 }];
@@ -46,14 +49,36 @@ Deno.test("a StepLog shows and writes every step", () => {
     [[8, 0.5, 1.5, 2e-3, 1e-4], [9, 0.25, 2.5, 2e-3, 1e-4]],
   );
   assertMatch(
-    shown[1]!,
+    shown[0]!,
     /^ {3}9\/1600 loss 0\.2500 lr 2\.0e-3\/1\.0e-4 \S+ samples\/s \S+ tokens\/s wait 0% [\d:]+ left$/,
   );
-  metrics.close();
+  runLog.close();
+});
+
+Deno.test("a StepLog leaves out of the progress line what a narrow terminal has no room for", () => {
+  for (
+    const [columns, expected] of [
+      [
+        200,
+        /^12345\/33203 loss 0\.2500 lr \S+ \S+ samples\/s \S+ tokens\/s wait 0% [\d:]+ left$/,
+      ],
+      [80, /^12345\/33203 loss 0\.2500 lr \S+ \S+ samples\/s wait 0% [\d:]+ left$/],
+      [40, /^12345\/33203 loss 0\.2500 [\d:]+ left$/],
+    ] as const
+  ) {
+    let shown = "";
+    const display = { columns, update: (line: string) => shown = line, print: () => {} };
+    const runLog = { step: () => {}, write: () => {} };
+    const log = new StepLog(display, runLog, 33203);
+    log.take({ step: 12345, samples: 256, tokens: 32000, rates: RATES, cut: 0 });
+    log.settle([{ loss: 0.25, gradientNorm: 1 }], DATA);
+    assertMatch(shown, expected);
+    assertGreaterOrEqual(columns, shown.length);
+  }
 });
 
 Deno.test("a StepLog gives the share of time that the loop waited for data", async () => {
-  const { log, written, metrics } = newLog(10);
+  const { log, written, runLog } = newLog(10);
   const begin = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 100));
   log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
@@ -66,34 +91,34 @@ Deno.test("a StepLog gives the share of time that the loop waited for data", asy
     `Note: ${Math.round(100 * share)} % of the time was waiting for ` +
       "data; more threads may help: --workers N",
   );
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog passes over little waiting, and over what passed between steps", () => {
-  const { log, metrics } = newLog(10);
+  const { log, runLog } = newLog(10);
   assertEquals(log.waitNote, "");
   log.resume({ ...DATA, waitMilliseconds: 1e6 });
   log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
   log.settle([{ loss: 1, gradientNorm: 1 }], { ...DATA, waitMilliseconds: 1e6 });
   assertEquals(log.waitNote, "");
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog stops at a loss or a norm that is no number", () => {
   for (const [loss, gradientNorm] of [[NaN, 1], [Infinity, 1], [1, NaN], [1, Infinity]] as const) {
-    const { log, metrics } = newLog(10);
+    const { log, runLog } = newLog(10);
     log.take({ step: 3, samples: 1, tokens: 1, rates: RATES, cut: 0 });
     assertThrows(
       () => log.settle([{ loss, gradientNorm }], DATA),
       RangeError,
       `the loss of step 3 is ${loss} and the norm of its gradient ${gradientNorm}`,
     );
-    metrics.close();
+    runLog.close();
   }
 });
 
 Deno.test("a StepLog goes on after a skipped step, and writes the loss scale", () => {
-  const { log, written, metrics } = newLog(10);
+  const { log, written, runLog } = newLog(10);
   const step = { step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 };
   log.take(step);
   log.take({ ...step, step: 2 });
@@ -107,7 +132,7 @@ Deno.test("a StepLog goes on after a skipped step, and writes the loss scale", (
   log.take({ ...step, step: 3 });
   const bad = { ...good, gradientNorm: NaN, skipped: 1 };
   assertThrows(() => log.settle([bad], DATA), RangeError, "the norm of its gradient NaN");
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog stops where f16 cannot hold the gradients, or a skipped step's loss is none", () => {
@@ -117,15 +142,15 @@ Deno.test("a StepLog stops where f16 cannot hold the gradients, or a skipped ste
       [{ loss: NaN, gradientNorm: NaN, lossScale: 1024, skipped: 1 }, "the loss of step 1 is NaN"],
     ] as const
   ) {
-    const { log, metrics } = newLog(10);
+    const { log, runLog } = newLog(10);
     log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
     assertThrows(() => log.settle([result], DATA), RangeError, message);
-    metrics.close();
+    runLog.close();
   }
 });
 
 Deno.test("a StepLog stops when 20 steps in a row were skipped, resumed in between or not", () => {
-  const { log, metrics } = newLog(100);
+  const { log, runLog } = newLog(100);
   const step = { samples: 1, tokens: 1, rates: RATES, cut: 0 };
   const take = (log: StepLog, number: number, isSkipped: boolean, skipped: number) => {
     log.take({ ...step, step: number });
@@ -135,7 +160,7 @@ Deno.test("a StepLog stops when 20 steps in a row were skipped, resumed in betwe
   for (let n = 1; n <= 19; n++) take(log, n, true, n);
   take(log, 20, false, 19);
   for (let n = 1; n <= 12; n++) take(log, 20 + n, true, 19 + n);
-  const resumed = new StepLog(log.display, metrics, 100);
+  const resumed = new StepLog(log.display, runLog, 100);
   resumed.restore(log.state());
   for (let n = 13; n <= 19; n++) take(resumed, 20 + n, true, 19 + n);
   assertThrows(
@@ -143,17 +168,17 @@ Deno.test("a StepLog stops when 20 steps in a row were skipped, resumed in betwe
     RangeError,
     "gradients overflow f16 at step 40, after 20 skipped steps in a row",
   );
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a resumed StepLog counts on, and names no row again", async () => {
-  const { log, shown, written, metrics } = newLog(10);
+  const { log, shown, written, runLog } = newLog(10);
   const row = (number: number) => ({ imageName: `row ${number}`, reason: "damaged" });
   log.take({ step: 1, samples: 64, tokens: 1, rates: RATES, cut: 3 });
   log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped: [row(1)] });
   await new Promise((resolve) => setTimeout(resolve, 20));
   const state = JSON.parse(JSON.stringify(log.state()));
-  const resumed = new StepLog(log.display, metrics, 10);
+  const resumed = new StepLog(log.display, runLog, 10);
   resumed.restore(state);
   assertStringIncludes(resumed.cutNote, "3 of 64 questions");
   assertGreaterOrEqual(resumed.seconds, 0.02);
@@ -165,11 +190,11 @@ Deno.test("a resumed StepLog counts on, and names no row again", async () => {
   resumed.settle(results, { waitMilliseconds: 0, skipped: [row(1), row(2)] });
   assertEquals(written().map(({ step, skipped }) => step ?? skipped), [1, "row 1", 2, 3, "row 2"]);
   assertEquals(shown.filter((line) => line.startsWith("Skipped")).length, 2);
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog names each row that was left out once", () => {
-  const { log, shown, metrics } = newLog(10);
+  const { log, shown, runLog } = newLog(10);
   const first = { imageName: "row 1", reason: "damaged" };
   const second = { imageName: "row 2", reason: "cut short" };
   [[first], [first], [first, second]].forEach((skipped, i) => {
@@ -180,11 +205,11 @@ Deno.test("a StepLog names each row that was left out once", () => {
     "Skipped row 1: damaged",
     "Skipped row 2: cut short",
   ]);
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones singly", async () => {
-  const { log, metrics } = newLog(100);
+  const { log, runLog } = newLog(100);
   const step = { step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 };
   log.take(step);
   assertEquals(log.isFull, true, "the first, since nothing is known of their speed");
@@ -199,11 +224,11 @@ Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones si
   log.settle([{ loss: 1, gradientNorm: 1 }], DATA);
   log.take(step);
   assertEquals(log.isFull, true, "0.6 s a step");
-  metrics.close();
+  runLog.close();
 });
 
 Deno.test("a StepLog says once that questions are too long, and stops where all are", () => {
-  const { log, shown, metrics } = newLog(10);
+  const { log, shown, runLog } = newLog(10);
   const step = { step: 1, samples: 32, tokens: 100, rates: RATES, cut: 0 };
   log.take({ ...step, cut: 0 });
   log.take({ ...step, cut: 2 });
@@ -213,6 +238,6 @@ Deno.test("a StepLog says once that questions are too long, and stops where all 
   const other = newLog(10);
   other.log.take({ ...step, cut: 32 });
   assertThrows(() => other.log.take({ ...step, cut: 32 }), RangeError, "--set lm_max_length=N");
-  metrics.close();
-  other.metrics.close();
+  runLog.close();
+  other.runLog.close();
 });

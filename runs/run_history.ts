@@ -1,0 +1,170 @@
+/**
+ * What happened in a run, read back from its folder: the page is made from this, while training and later.
+ *
+ * Between metrics.jsonl, as run_log.ts writes it, and page/. Ours.
+ */
+import type { Example } from "./examples.ts";
+import { METRICS_FILE } from "./metrics.ts";
+import type { Score } from "./report.ts";
+
+/** Part of a run's folder with pictures of held-out questions. */
+export const EXAMPLES_FOLDER = "examples";
+
+/** The picture of the held-out question `index`. */
+export function picturePath(folder: string, index: number): string {
+  return `${folder}/${EXAMPLES_FOLDER}/${index}.png`;
+}
+
+/** An object of a file, whose values may be anything. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** A question, and what the model said at one evaluation. */
+export interface JudgedExample extends Example {
+  readonly correct: boolean;
+}
+
+/** An evaluation. */
+export interface EvaluationRecord extends Score {
+  readonly step: number;
+  /** NaN where it is unknown. */
+  readonly loss: number;
+  /** By kind of question. */
+  readonly by_category: Readonly<Record<string, Score>>;
+  readonly examples: readonly JudgedExample[];
+}
+
+/** A run. */
+export interface RunHistory {
+  readonly folder: string;
+  /** The folder's own name. */
+  readonly name: string;
+  /** As RunLog.begin() notes it; empty where an older version trained. */
+  readonly description: Fields;
+  /** One a step, in their order. */
+  readonly steps: readonly Fields[];
+  /** While training, in their order. */
+  readonly evaluations: readonly EvaluationRecord[];
+  /** Of the saved model on all held-out questions, once training is over. */
+  readonly final: EvaluationRecord | undefined;
+  /** Time that it took, without breaks before it was resumed; 0 where it is unknown. */
+  readonly seconds: number;
+}
+
+/**
+ * Reads a run's folder. A last line that was cut short, as when a run is killed, is left out.
+ *
+ * @throws {Error} where there is no metrics.jsonl in it
+ * @throws {SyntaxError} where a line of it is no JSON object
+ */
+export function readHistory(folder: string): RunHistory {
+  const lines = readLines(folder);
+  const runs = lines.flatMap(({ run }) => isRecord(run) ? [run] : []);
+  const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
+  return {
+    folder,
+    name: nameOf(folder),
+    description: runs.at(-1) ?? {},
+    steps: lines.filter(({ step, loss }) => step !== undefined && loss !== undefined),
+    evaluations: evaluations.filter(({ final }) => final !== true).map(evaluationOf),
+    final: evaluations.filter(({ final }) => final === true).map(evaluationOf).at(-1),
+    seconds: secondsOf(lines),
+  };
+}
+
+function nameOf(folder: string): string {
+  const path = Deno.realPathSync(folder).replaceAll("\\", "/");
+  return path.slice(path.lastIndexOf("/") + 1) || folder;
+}
+
+function readLines(folder: string): Fields[] {
+  const path = `${folder}/${METRICS_FILE}`;
+  const lines = readText(folder, path).split("\n");
+  lines.pop(); // what stands behind the last line's end: nothing, or a line that was cut short
+  return lines.map((line, i) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      if (isRecord(value)) return value;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
+    throw new SyntaxError(
+      `Cannot read line ${i + 1} of "${path}": found "${
+        line.slice(0, 40)
+      }", expected a JSON object; remove the line`,
+    );
+  });
+}
+
+function readText(folder: string, path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    const isAbsent = cause instanceof Deno.errors.NotFound ||
+      cause instanceof Deno.errors.NotADirectory;
+    if (!isAbsent) throw cause;
+    throw new Error(
+      `Cannot read the run "${folder}": there is no ${METRICS_FILE} in it, expected a folder that training wrote; ` +
+        `train with: deno task train --out DIR`,
+      { cause },
+    );
+  }
+}
+
+/** Whether a value is an object with keys. */
+export function isRecord(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A number of a record, NaN where there is none. */
+export function numberOf(record: Fields, key: string): number {
+  const value = record[key];
+  return typeof value === "number" ? value : NaN;
+}
+
+/** A record of a record, empty where there is none. */
+export function recordOf(record: Fields, key: string): Fields {
+  const value = record[key];
+  return isRecord(value) ? value : {};
+}
+
+function scoreOf(record: Fields): Score {
+  const [accuracy, correct, total] = ["accuracy", "correct", "total"].map((key) =>
+    numberOf(record, key)
+  );
+  return { accuracy: accuracy ?? NaN, correct: correct ?? NaN, total: total ?? NaN };
+}
+
+function evaluationOf(record: Fields): EvaluationRecord {
+  const { examples } = record;
+  const kinds = Object.entries(recordOf(record, "by_category"));
+  return {
+    ...scoreOf(record),
+    step: numberOf(record, "step"),
+    loss: numberOf(record, "validation_loss"),
+    by_category: Object.fromEntries(
+      kinds.flatMap(([name, score]) => isRecord(score) ? [[name, scoreOf(score)]] : []),
+    ),
+    examples: Array.isArray(examples) ? examples.filter(isRecord).map(exampleOf) : [],
+  };
+}
+
+function exampleOf(record: Fields): JudgedExample {
+  const { question, expected, given, correct } = record;
+  return {
+    index: numberOf(record, "index"),
+    question: String(question ?? ""),
+    expected: String(expected ?? ""),
+    given: String(given ?? ""),
+    correct: correct === true,
+  };
+}
+
+/** The sum of what passed from line to line, but for those where the run began or went on. */
+function secondsOf(lines: readonly Fields[]): number {
+  let sum = 0;
+  lines.forEach((line, i) => {
+    const passed = numberOf(line, "time") - numberOf(lines[i - 1] ?? {}, "time");
+    if (!isRecord(line["run"]) && passed > 0) sum += passed;
+  });
+  return sum;
+}

@@ -1,0 +1,231 @@
+/**
+ * All that a run leaves to look at: metrics.jsonl, an event file for TensorBoard, pictures of held-out questions, and
+ * report.html, which is made from the others.
+ *
+ * Beside the loop of train.ts, which tells it of steps and evaluations. Ours.
+ */
+import type { Samples } from "../data/datasets.ts";
+import { encodePng } from "../data/png_encoder.ts";
+import { ImageProcessor } from "../data/processor.ts";
+import type { Config } from "../model/config.ts";
+import type { TrainingPlan } from "../model/training_plan.ts";
+import { chooseExamples, type Example } from "./examples.ts";
+import { type Metric, Metrics } from "./metrics.ts";
+import { savePage } from "./page/page.ts";
+import { planJson } from "./plan_report.ts";
+import type { Score } from "./report.ts";
+import { EXAMPLES_FOLDER, picturePath, readHistory } from "./run_history.ts";
+import { EventFile } from "./tensorboard.ts";
+
+/** What is known of a run before its first step. */
+export interface RunDescription {
+  readonly config: Config;
+  /** Of the whole run. */
+  readonly steps: number;
+  readonly plan: TrainingPlan;
+  readonly device: RunDevice;
+}
+
+/** What the log asks of a Device. */
+export interface RunDevice {
+  readonly description: string;
+  readonly bytes: number;
+  readonly peakBytes: number;
+}
+
+/** Where an interrupted run goes on, as its checkpoint says. */
+export interface ResumePoint {
+  /** Steps that were taken. */
+  readonly step: number;
+  /** What `sync()` gave after that step: what stands behind is forgotten. */
+  readonly metrics_bytes: number;
+}
+
+/** What metrics.jsonl says of a step. */
+export interface StepMetric {
+  readonly step: number;
+  readonly loss: number;
+  readonly lr_mp: number;
+  readonly lr_backbones: number;
+  readonly gradient_norm: number;
+  /** null in float32. */
+  readonly loss_scale: number | null;
+  /** In mixed precision. */
+  readonly skipped_steps?: number;
+  readonly samples_per_second: number;
+  readonly tokens_per_second: number;
+  /** Share of the time. */
+  readonly data_wait: number;
+}
+
+/** What an evaluation found. */
+export interface EvaluationResult extends Score {
+  readonly loss: number;
+  readonly by_category: Readonly<Record<string, Score>>;
+  readonly answers: readonly (Example & { readonly isCorrect: boolean })[];
+}
+
+/** Held-out questions that are shown with their pictures. */
+const MOST_EXAMPLES = 8;
+/** Width and height of these pictures, at most. */
+const MOST_PIXELS = 128;
+
+/** Names in TensorBoard of what metrics.jsonl says of a step. */
+const STEP_TAGS: Readonly<Record<string, string>> = {
+  loss: "train/loss",
+  gradient_norm: "train/gradient_norm",
+  loss_scale: "train/loss_scale",
+  lr_mp: "rate/projector",
+  lr_backbones: "rate/backbones",
+  samples_per_second: "speed/samples_per_second",
+  tokens_per_second: "speed/tokens_per_second",
+  data_wait: "speed/data_wait",
+  gpu_bytes: "memory/gpu_bytes",
+};
+
+/** The open logs of a run. Close them, or declare them with `using`. */
+export class RunLog implements Disposable {
+  readonly #metrics: Metrics;
+  readonly #events: EventFile;
+  readonly #resumedAfter: number | undefined;
+  #run: RunDescription | undefined;
+  /** The questions that are shown, from the first evaluation on. */
+  #shown: ReadonlySet<number> | undefined;
+  #hasPictures = false;
+  #isPageOld = false;
+
+  private constructor(
+    /** The run's folder. */
+    readonly folder: string,
+    resumePoint: ResumePoint | undefined,
+  ) {
+    this.#metrics = Metrics.open(folder, resumePoint?.metrics_bytes);
+    this.#resumedAfter = resumePoint?.step;
+    this.#events = EventFile.open(folder, this.#resumedAfter);
+    if (!resumePoint) return;
+    const examples = readHistory(folder).evaluations.at(-1)?.examples ?? [];
+    if (examples.length > 0) this.#shown = new Set(examples.map(({ index }) => index));
+  }
+
+  /**
+   * Makes the folder, if needed, and starts its logs anew, or goes on with them.
+   *
+   * @throws {Error} where they cannot be written
+   */
+  static open(folder: string, resumePoint?: ResumePoint): RunLog {
+    return new RunLog(folder, resumePoint);
+  }
+
+  /** Puts metrics.jsonl on the disk, and says how many bytes it has, for a `ResumePoint`. */
+  async sync(): Promise<number> {
+    return await this.#metrics.sync();
+  }
+
+  /** Notes what is about to be trained, and on what. */
+  begin(run: RunDescription): void {
+    this.#run = run;
+    const { config, steps, plan, device } = run;
+    this.write({
+      run: {
+        steps,
+        resumed_after: this.#resumedAfter ?? null,
+        device: device.description,
+        system: `${Deno.build.os} ${Deno.build.arch}, ${navigator.hardwareConcurrency} cores`,
+        runtime: `Deno ${Deno.version.deno}`,
+        plan: planJson(plan),
+        config,
+      },
+    });
+  }
+
+  /** Notes anything; when, is added. */
+  write(metric: Metric): void {
+    this.#metrics.write({ ...metric, time: now() });
+  }
+
+  /** Notes a step; what it took on the GPU is added. */
+  step(metric: StepMetric): void {
+    const { bytes = null, peakBytes = null } = this.#run?.device ?? {};
+    const line = { ...metric, gpu_bytes: bytes, gpu_peak_bytes: peakBytes };
+    this.write(line);
+    this.#isPageOld = true;
+    const scalars = Object.entries(line).flatMap(([key, value]): [string, number][] => {
+      const tag = STEP_TAGS[key];
+      return tag === undefined || value === null ? [] : [[tag, value]];
+    });
+    this.#events.write(now(), metric.step, Object.fromEntries(scalars));
+  }
+
+  /**
+   * Notes an evaluation, with a few of its questions and their pictures, and makes the page anew.
+   *
+   * @param step the steps that the model has taken
+   * @param samples what was asked
+   * @param isFinal whether it is of the saved model, on all held-out questions
+   * @throws {SyntaxError} {RangeError} where a picture cannot be decoded
+   */
+  async evaluation(
+    step: number,
+    result: EvaluationResult,
+    { samples, isFinal = false }: { samples: Samples; isFinal?: boolean },
+  ): Promise<void> {
+    const { accuracy, correct, total, loss, by_category, answers } = result;
+    const examples = this.#examplesOf(answers);
+    if (!this.#hasPictures) await this.#savePictures(samples, examples);
+    this.#hasPictures = true;
+    this.write({
+      ...{ step, accuracy, correct, total, validation_loss: loss, by_category, examples },
+      ...(isFinal ? { final: true } : {}),
+    });
+    const room = isFinal ? "final" : "validation";
+    this.#events.write(now(), step, { [`${room}/accuracy`]: accuracy, [`${room}/loss`]: loss });
+    this.#savePage();
+  }
+
+  /** The same questions each time. */
+  #examplesOf(answers: EvaluationResult["answers"]) {
+    this.#shown ??= new Set(chooseExamples(answers, MOST_EXAMPLES).map(({ index }) => index));
+    return answers.filter(({ index }) => this.#shown?.has(index))
+      .map(({ index, question, expected, given, isCorrect }) => ({
+        ...{ index, question, expected, given, correct: isCorrect },
+      }));
+  }
+
+  /** Writes pictures as the model sees them, but no larger than a page needs. */
+  async #savePictures(samples: Samples, examples: readonly Example[]): Promise<void> {
+    const seen = this.#run?.config.vlm.vit_img_size ?? MOST_PIXELS;
+    const processor = new ImageProcessor(Math.min(seen, MOST_PIXELS));
+    await Deno.mkdir(`${this.folder}/${EXAMPLES_FOLDER}`, { recursive: true });
+    for (const { index } of examples) {
+      const { image, imageName } = await samples.at(index);
+      const picture = encodePng(await processor.square(image, imageName));
+      await Deno.writeFile(picturePath(this.folder, index), picture);
+    }
+  }
+
+  #savePage(): void {
+    savePage(`${this.folder}/report.html`, [readHistory(this.folder)]);
+    this.#isPageOld = false;
+  }
+
+  /** Ends the files; where steps came after the last evaluation, the page shows them. */
+  close(): void {
+    try {
+      if (this.#isPageOld) this.#savePage();
+    } catch {
+      // Whatever ended the run is what to say; the page can be made again.
+    } finally {
+      this.#metrics.close();
+      this.#events.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Seconds since 1970. */
+function now(): number {
+  return Date.now() / 1000;
+}

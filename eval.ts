@@ -15,21 +15,24 @@ import {
   UsageError,
   wholeNumber,
 } from "./commands/flags.ts";
-import { IGNORED_LABEL, MMStarCollator, type ReadySample, VQACollator } from "./data/collator.ts";
+import { requireFewBad, type SkippedRow } from "./data/bad_rows.ts";
+import { type Batch, IGNORED_LABEL, MMStarCollator, VQACollator } from "./data/collator.ts";
+import type { ReadySample } from "./data/collator.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
-import { matchesMultipleChoice } from "./data/multiple_choice.ts";
 import { ImageProcessor, mmstarPrompt, vqaPrompt } from "./data/processor.ts";
+import { filledUp, questionGroups } from "./data/question_groups.ts";
+import { Random } from "./data/random.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
+import { type Answer, byCategory, judged, scoreOf, type Task } from "./runs/answers.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { lossText, percent, type Score, scoreTable, short } from "./runs/report.ts";
 
-/** Free questions, whose answers must be the expected text, or multiple choice. */
-export type Task = "vqa" | "mmstar";
+export type { Answer, Task };
 
 /** A model with its tokenizer, and what keeps the plans that were recorded for it. */
 export interface Subject {
@@ -49,22 +52,11 @@ export interface EvaluateOptions {
   readonly batchSize: number;
   /** Numbers of the samples to ask; all by default. */
   readonly indices?: readonly number[];
-}
-
-/** One question and what the model said. */
-export interface Answer {
-  /** The sample's number. */
-  readonly index: number;
-  /** The kind of question. */
-  readonly category: string;
-  /** As asked, without a prompt. */
-  readonly question: string;
-  /** The dataset's answer. */
-  readonly expected: string;
-  /** The model's answer. */
-  readonly given: string;
-  /** Whether it counts as right. */
-  readonly isCorrect: boolean;
+  /**
+   * Where random numbers start, to ask once more by drawing from the softmax, as nanoVLM does; a question's draws depend on
+   * this and its number alone, not on the batch. Only greedily when absent.
+   */
+  readonly sampleSeed?: number;
 }
 
 /** The result of an evaluation. */
@@ -75,6 +67,10 @@ export interface Evaluation extends Score {
   readonly loss: number;
   /** By kind of question. */
   readonly by_category: Readonly<Record<string, Score>>;
+  /** Answers that were drawn, with a `sampleSeed`. */
+  readonly sampled?: Score;
+  /** Rows of questions that were left out, for they could not be read. */
+  readonly skipped: readonly SkippedRow[];
   /** Pictures and all. */
   readonly samples_per_second: number;
   /** In the order of `indices`. */
@@ -85,11 +81,11 @@ export interface Evaluation extends Score {
 const CHOICE_TOKENS = 5;
 /** Tokens of a free answer, or as many as the longest expected one takes. */
 const VQA_TOKENS = 16;
-/** Batches' worth of samples that are sorted by length together. */
-const WINDOW_BATCHES = 16;
+/** The plain softmax, as PyTorch's nanoVLM draws from. */
+const SOFTMAX = { temperature: 1, topK: 0, topP: 1 };
 
 /**
- * Asks a model questions, greedily.
+ * Asks a model questions, greedily, and by drawing too where that is asked for.
  *
  * A free question is answered rightly if the texts are the same, capitals included, but for space around them; a
  * multiple-choice one if the letter is found by nanoVLM's rule.
@@ -110,46 +106,86 @@ const WINDOW_BATCHES = 16;
  * ```
  *
  * @throws {DeviceError} {ShaderError} where the device cannot do it
- * @throws {RangeError} where a question is longer than the model's context
- * @throws {SyntaxError} where a picture cannot be decoded
+ * @throws {RangeError} where a question is longer than the model's context, or many rows cannot be read
+ * @throws {HubError} where the Hub cannot be reached
  */
 export async function evaluate(
-  { generator, meter, tokenizer }: Subject,
+  subject: Subject,
   samples: Samples,
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { task = defaultTask(samples), batchSize } = options;
+  const { generator, tokenizer } = subject;
+  const { task = defaultTask(samples), batchSize, sampleSeed: seed } = options;
   const indices = options.indices ?? Array.from({ length: samples.length }, (_, i) => i);
   const start = performance.now();
   const { processor, promptOf, prompts, labelled } = collators(generator.model, tokenizer, task);
   const lengthOf = ({ question }: ReadySample) => tokenizer.encode(promptOf(question)).length;
   const answers = new Map<number, Answer>();
+  const drawn: Answer[] = [];
+  const skipped = new Map<number, SkippedRow>();
   let [lossSum, labels] = [0, 0];
-  for await (const group of groups(samples, indices, { batchSize, processor, lengthOf })) {
-    // The last batch is filled up by repeating a row, so that no plan is recorded for it alone.
-    const rows = filledUp(group, batchSize);
-    const batch = prompts.collate(rows);
-    const maxNewTokens = task === "mmstar"
-      ? CHOICE_TOKENS
-      : Math.max(VQA_TOKENS, batch.labelLength);
-    const { eosTokenId } = tokenizer;
-    const ids = await generator.generate(batch, { maxNewTokens, mode: "greedy", eosTokenId });
-    group.forEach((sample, b) => {
-      answers.set(sample.index, judged(sample, decode(tokenizer, ids[b] ?? []), task));
-    });
-    const { sum, count } = await meter.measure(first(group.length, labelled.collate(rows)));
-    lossSum += sum;
-    labels += count;
+  const onSkipped = (row: SkippedRow) => skipped.set(row.row, row);
+  const how = { batchSize, processor, lengthOf, onSkipped };
+  for await (const group of questionGroups(samples, indices, how)) {
+    const asked = await ask(subject, group, { task, batchSize, seed, prompts, labelled });
+    for (const answer of asked.greedy) answers.set(answer.index, answer);
+    drawn.push(...asked.drawn);
+    lossSum += asked.sum;
+    labels += asked.count;
   }
+  requireFewBad([...skipped.values()], new Set(indices.map((i) => samples.locate(i).row)).size);
   const seconds = (performance.now() - start) / 1000;
   const ordered = indices.flatMap((index) => answers.get(index) ?? []);
   return {
-    task,
-    ...scoreOf(ordered),
-    loss: lossSum / labels,
-    by_category: byCategory(ordered),
+    ...{ task, ...scoreOf(ordered), loss: lossSum / labels, by_category: byCategory(ordered) },
+    ...(seed === undefined ? {} : { sampled: scoreOf(drawn) }),
+    skipped: [...skipped.values()],
     samples_per_second: ordered.length / seconds,
     answers: ordered,
+  };
+}
+
+/** Answers to a batch: greedy ones or, with a seed for each question, drawn ones. */
+async function textsOf(
+  { generator, tokenizer }: Subject,
+  batch: Batch,
+  { task, seeds }: { task: Task; seeds?: readonly number[] },
+): Promise<string[]> {
+  const { eosTokenId } = tokenizer;
+  const ids = await generator.generate(batch, {
+    maxNewTokens: task === "mmstar" ? CHOICE_TOKENS : Math.max(VQA_TOKENS, batch.labelLength),
+    ...(seeds ? { mode: SOFTMAX, seed: seeds } : { mode: "greedy" }),
+    // As nanoVLM draws, a choice goes on behind the end token.
+    ...(seeds && task === "mmstar" ? {} : { eosTokenId }),
+  });
+  return ids.map((row) => decode(tokenizer, row));
+}
+
+/** A seed for each question. */
+function seedsOf(rows: readonly ReadySample[], seed: number): number[] {
+  return rows.map(({ index }) => new Random(seed, index).uint32());
+}
+
+/** Asks a batch's worth of questions; draws answers only with a seed. */
+async function ask(
+  subject: Subject,
+  group: readonly ReadySample[],
+  { task, batchSize, seed, prompts, labelled }:
+    & { task: Task; batchSize: number; seed: number | undefined }
+    & Pick<ReturnType<typeof collators>, "prompts" | "labelled">,
+) {
+  // The last batch is filled up by repeating a row, so that no plan is recorded for it alone.
+  const rows = filledUp(group, batchSize);
+  const batch = prompts.collate(rows);
+  const judgedTexts = async (seeds?: readonly number[]) => {
+    const texts = await textsOf(subject, batch, { task, ...(seeds ? { seeds } : {}) });
+    return group.map((sample, b) => judged(sample, texts[b] ?? "", task));
+  };
+  const greedy = await judgedTexts();
+  const drawn = seed === undefined ? [] : await judgedTexts(seedsOf(rows, seed));
+  return {
+    ...{ greedy, drawn },
+    ...await subject.meter.measure(first(group.length, labelled.collate(rows))),
   };
 }
 
@@ -171,37 +207,6 @@ function collators({ config }: VisionLanguageModel, tokenizer: Tokenizer, task: 
   };
 }
 
-interface GroupOptions {
-  readonly batchSize: number;
-  readonly processor: ImageProcessor;
-  readonly lengthOf: (sample: ReadySample) => number;
-}
-
-/** Samples of similar prompt lengths, `batchSize` at a time; only the last group may be smaller. */
-async function* groups(
-  samples: Samples,
-  indices: readonly number[],
-  { batchSize, processor, lengthOf }: GroupOptions,
-): AsyncGenerator<ReadySample[]> {
-  const windowSize = WINDOW_BATCHES * batchSize;
-  for (let start = 0; start < indices.length; start += windowSize) {
-    const window: { sample: ReadySample; length: number }[] = [];
-    for (const index of indices.slice(start, start + windowSize)) {
-      const sample = await samples.at(index);
-      const image = await processor.square(sample.image, sample.imageName);
-      const ready = { ...sample, image };
-      window.push({ sample: ready, length: lengthOf(ready) });
-    }
-    window.sort((a, b) => a.length - b.length);
-    const sorted = window.map(({ sample }) => sample);
-    for (let at = 0; at < sorted.length; at += batchSize) yield sorted.slice(at, at + batchSize);
-  }
-}
-
-function filledUp<T>(group: readonly T[], size: number): T[] {
-  return [...group, ...Array.from({ length: size - group.length }, () => group.slice(-1)).flat()];
-}
-
 /** The batch with only the labels of its first `rows` rows. */
 function first(rows: number, batch: HostBatch & { labels: Int32Array }): HostBatch {
   return { ...batch, labels: batch.labels.fill(IGNORED_LABEL, rows * batch.length) };
@@ -211,24 +216,6 @@ function first(rows: number, batch: HostBatch & { labels: Int32Array }): HostBat
 function decode(tokenizer: Tokenizer, ids: readonly number[]): string {
   const known = ids.filter((id) => id < tokenizer.vocabSize);
   return tokenizer.decode(known, { skipSpecialTokens: true });
-}
-
-function judged(sample: ReadySample, given: string, task: Task): Answer {
-  const { index, category, question, answer: expected } = sample;
-  const isCorrect = task === "mmstar"
-    ? matchesMultipleChoice(given, expected)
-    : given.trim() === expected.trim();
-  return { index, category, question, expected, given, isCorrect };
-}
-
-function scoreOf(answers: readonly Answer[]): Score {
-  const correct = answers.filter(({ isCorrect }) => isCorrect).length;
-  return { accuracy: correct / answers.length, correct, total: answers.length };
-}
-
-function byCategory(answers: readonly Answer[]): Record<string, Score> {
-  const categories = Map.groupBy(answers, ({ category }) => category);
-  return Object.fromEntries([...categories].map(([name, its]) => [name, scoreOf(its)]));
 }
 
 const FLAGS = {
@@ -252,6 +239,12 @@ const FLAGS = {
     value: "N",
     number: wholeNumber(1),
     help: "questions at a time (default: 32)",
+  },
+  "sample": { help: "ask once more by drawing from the probabilities, as nanoVLM does on MMStar" },
+  "seed": {
+    value: "N",
+    number: wholeNumber(0, 0xffffffff),
+    help: "where the drawing starts (default: 0)",
   },
   "dtype": DTYPE_FLAG,
   "no-tune": NO_TUNE_FLAG,
@@ -288,12 +281,17 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     ...(task === "vqa" || task === "mmstar" ? { task } : {}),
     batchSize: Math.min(args.number("batch-size") ?? 32, total),
     indices: Array.from({ length: total }, (_, i) => i),
+    ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
   });
   if (args.has("json")) return console.log(JSON.stringify(result));
+  for (const { imageName, reason } of result.skipped) {
+    console.log(`Skipped ${imageName}: ${reason}`);
+  }
   console.log(scoreTable(result, result.by_category));
   console.log(
     `\nAccuracy ${percent(result.accuracy)}, loss ${lossText(result.loss)}, ` +
-      `${short(result.samples_per_second)} questions/s`,
+      `${short(result.samples_per_second)} questions/s` +
+      (result.sampled ? `\nAccuracy by drawing ${percent(result.sampled.accuracy)}` : ""),
   );
 }
 

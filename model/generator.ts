@@ -28,8 +28,11 @@ export interface GenerateOptions {
   /** Tokens at most, per row. */
   readonly maxNewTokens: number;
   readonly mode: SampleMode;
-  /** Where the random numbers start; greedy decoding has none. */
-  readonly seed?: number;
+  /**
+   * Where the random numbers start, 0 by default: those of each row, or of the first, from which the others' follow; greedy
+   * decoding has none.
+   */
+  readonly seed?: number | readonly number[];
   /** Where a row ends; without it every row gets `maxNewTokens`. */
   readonly eosTokenId?: number;
   /** Called with each row's new tokens as they come. */
@@ -42,6 +45,9 @@ const CAPACITY_STEP = 64;
 /** Tokens between two looks at the answer: the wait is 12 ms, and a token past the end is wasted work. */
 const CHUNK = 4;
 
+/** Between the seeds of neighbouring rows: far, so that no row draws as another one does for the next seed. */
+const SEED_STEP = 0x9e3779b9;
+
 interface Session {
   readonly inputs: BatchInputs;
   readonly cache: KVCache;
@@ -53,7 +59,7 @@ interface Session {
   readonly history: Tensor;
   /** u32 [1]: how many rows of it are filled. */
   readonly filled: Tensor;
-  /** u32 [1]. */
+  /** u32 (B). */
   readonly seed: Tensor;
   readonly prefill: Plan;
   readonly decode: Plan;
@@ -125,7 +131,7 @@ export class Generator {
     return session;
   }
 
-  #start(session: Session, batch: HostBatch, seed: number): void {
+  #start(session: Session, batch: HostBatch, seed: number | readonly number[]): void {
     const { device, config } = this.model;
     const { inputs, cache, lastRows } = session;
     const { length } = inputs.shape;
@@ -147,7 +153,8 @@ export class Generator {
     cache.position.upload(device, Uint32Array.from(ends));
     lastRows.upload(device, Uint32Array.from(ends, (end, b) => b * inputs.length + end - 1));
     session.filled.upload(device, Uint32Array.of(0));
-    session.seed.upload(device, Uint32Array.of(seed >>> 0));
+    const seedOf = (b: number) => typeof seed === "number" ? seed + b * SEED_STEP : seed[b] ?? 0;
+    session.seed.upload(device, Uint32Array.from(ends, (_, b) => seedOf(b) >>> 0));
   }
 
   async #record(
@@ -163,7 +170,7 @@ export class Generator {
       next: u32("next tokens", [size]),
       history: u32("new tokens", [capacity, size]),
       filled: u32("new tokens count", [1]),
-      seed: u32("seed", [1]),
+      seed: u32("seeds", [size]),
     }));
     const options = { activation: this.model.dtype, pool: this.#pool };
     const record = (build: (rec: Recorder) => void) => Plan.record(device, build, options);

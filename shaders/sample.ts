@@ -62,7 +62,7 @@ export interface SampleTensors {
   /** u32 [1]. */
   readonly position: Tensor;
   readonly mode: "greedy" | RandomMode;
-  /** u32 [1]: the same seed, position and row draw the same number. Greedy ignores it. */
+  /** u32 (B): the same seed and position draw the same number, in whichever row. Greedy ignores it. */
   readonly seed: Tensor;
 }
 
@@ -89,6 +89,9 @@ export function sample(rec: Recorder, options: SampleTensors): void {
   }
   const { temperature, topK, topP } = mode;
   checkMode(mode);
+  if (seed.length !== batch) {
+    throw new TypeError(`Cannot sample with the seeds ${seed}: expected [${batch}]`);
+  }
   rec.dispatch(RANDOM, {
     params: { ...sizes, top_k: topK, top_p: topP, temperature },
     tensors: { ...tensors, seed },

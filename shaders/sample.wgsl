@@ -8,9 +8,9 @@
 // enough elements, or enough probability, lie at or above it. NaN has the lowest key and weight 0, so a token is
 // always one of 0 .. V - 1.
 //
-// The draw: u in [0, 1) is the upper 24 bits of scramble(scramble(scramble(seed + 0x9e3779b9) ^ position) ^ row), scramble being Ellis's
-// two-multiply hash, so the same seed, position and row give the same number on every device. The token is the first
-// whose running sum of weights, by index, exceeds u times their total.
+// The draw: u in [0, 1) is the upper 24 bits of scramble(scramble(seed[b] + 0x9e3779b9) ^ position), scramble being Ellis's
+// two-multiply hash, so the same seed and position give the same number on every device and in every batch. The token is the
+// first whose running sum of weights, by index, exceeds u times their total.
 //
 // next (B) and history[position · B + b] get the token. One workgroup of 256 threads owns one row; in f32. At
 // V = 49,152 a thread's loops take about 16,000 iterations (bisections of 32, 32 and 17 steps over 192 elements each), under the
@@ -179,7 +179,7 @@ fn scramble(value: u32) -> u32 {
 }
 
 fn uniform_number(row: u32) -> f32 {
-  let bits = scramble(scramble(scramble(seed[0] + 0x9e3779b9u) ^ position[0]) ^ row);
+  let bits = scramble(scramble(seed[row] + 0x9e3779b9u) ^ position[0]);
   return f32(bits >> 8u) / 16777216.0;
 }
 

@@ -1,11 +1,12 @@
 // Tests of eval.ts: evaluate() with a made-up model that gives known answers.
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { Dataset, Row } from "../data/dataset.ts";
 import type { Batch } from "../data/collator.ts";
 import { Samples } from "../data/samples.ts";
 import { byteTokenizer } from "../data/tokenizer.ts";
 import { evaluate, type Subject } from "../eval.ts";
 import { presets } from "../model/config.ts";
+import type { GenerateOptions } from "../model/generator.ts";
 import { IGNORED_LABEL } from "../model/inputs.ts";
 
 const tokenizer = byteTokenizer();
@@ -24,14 +25,22 @@ function samplesOf(asked: readonly Asked[], format: Dataset["format"]): Promise<
 }
 
 /** A model that answers by a table, and whose loss is a tenth of each label's value. */
-function subjectThatSays(answers: Readonly<Record<string, string>>) {
+function subjectThatSays(
+  answers: Readonly<Record<string, string>>,
+  /** What it says where answers are drawn. */
+  drawn: Readonly<Record<string, string>> = answers,
+) {
   const batches: Batch[] = [];
+  const asked: { options: GenerateOptions; questions: readonly string[] }[] = [];
   const generator = {
     model: { config: presets.quickstart.vlm },
-    generate: (batch: Batch, { maxNewTokens }: { maxNewTokens: number }) => {
-      batches.push(batch);
+    generate: (batch: Batch, options: GenerateOptions) => {
+      const { maxNewTokens, mode } = options;
+      if (mode === "greedy") batches.push(batch);
+      else asked.push({ options, questions: batch.questions });
+      const says = mode === "greedy" ? answers : drawn;
       return Promise.resolve(
-        batch.questions.map((q) => tokenizer.encode(answers[q]!).slice(0, maxNewTokens)),
+        batch.questions.map((q) => tokenizer.encode(says[q]!).slice(0, maxNewTokens)),
       );
     },
   };
@@ -45,7 +54,7 @@ function subjectThatSays(answers: Readonly<Record<string, string>>) {
     },
   };
   const subject = { generator, meter, tokenizer } as unknown as Subject;
-  return { subject, batches };
+  return { subject, batches, asked };
 }
 
 Deno.test("evaluate() counts texts that are equal but for space around them, by kind of question", async () => {
@@ -125,4 +134,73 @@ Deno.test("evaluate() asks only the samples of `indices`", async () => {
   const result = await evaluate(subject, samples, { batchSize: 2, indices: [2, 0] });
   assertEquals(result.answers.map(({ index }) => index), [2, 0]);
   assertEquals([result.correct, result.total], [2, 2]);
+});
+
+Deno.test("evaluate() counts drawn answers apart, 5 tokens of the softmax that go on behind the end", async () => {
+  const samples = await samplesOf([["x?", "A", "k"], ["y?", "B", "k"]], "multiple-choice");
+  const { subject, asked } = subjectThatSays({ "x?": "A", "y?": "C" }, { "x?": "A", "y?": "B" });
+  const result = await evaluate(subject, samples, { batchSize: 2, sampleSeed: 1 });
+  assertEquals([result.correct, result.sampled?.correct, result.sampled?.total], [1, 2, 2]);
+  const { seed: _, ...options } = asked[0]!.options;
+  assertEquals(options, { maxNewTokens: 5, mode: { temperature: 1, topK: 0, topP: 1 } });
+  const plain = await evaluate(subject, samples, { batchSize: 2 });
+  assertEquals([plain.sampled, asked.length], [undefined, 1]);
+});
+
+Deno.test("evaluate() gives a question's draws the same seed in every batch, and others each", async () => {
+  const questions = ["a long one?", "b?", "c?", "d?"];
+  const samples = await samplesOf(questions.map((q) => [q, q, "kind"]), "vqa");
+  const says = Object.fromEntries(questions.map((q) => [q, q]));
+  const seedsBy = async (batchSize: number, sampleSeed: number) => {
+    const { subject, asked } = subjectThatSays(says);
+    await evaluate(subject, samples, { batchSize, sampleSeed });
+    return new Map(
+      asked.flatMap(({ options: { seed }, questions }) =>
+        questions.map((question, b): [string, number] => [question, (seed as number[])[b]!])
+      ),
+    );
+  };
+  const seeds = await seedsBy(1, 7);
+  assertEquals(new Set(seeds.values()).size, 4);
+  for (const batchSize of [2, 3]) {
+    const others = await seedsBy(batchSize, 7);
+    for (const [question, seed] of seeds) assertEquals(others.get(question), seed);
+  }
+  assertEquals(
+    [...(await seedsBy(1, 8)).values()].some((s) => [...seeds.values()].includes(s)),
+    false,
+  );
+});
+
+/** 5 rows of one question each, whose rows `bad` cannot be read. */
+async function damaged(bad: readonly number[]): Promise<Samples> {
+  const whole = await samplesOf(Array.from({ length: 5 }, () => ["a?", "red", "color"]), "vqa");
+  const { dataset } = whole;
+  const row = (index: number) => {
+    if (bad.includes(index)) throw new SyntaxError(`Cannot read row ${index}`);
+    return dataset.row(index);
+  };
+  const { name, rows, format } = dataset;
+  return await Samples.open(
+    { name, rows, format, row, turnCounts: () => dataset.turnCounts() },
+    "all",
+  );
+}
+
+Deno.test("evaluate() leaves out, names and counts rows that cannot be read, while they are few", async () => {
+  const { subject } = subjectThatSays({ "a?": "red" });
+  const { correct, total, skipped, answers } = await evaluate(subject, await damaged([1, 3]), {
+    batchSize: 2,
+  });
+  assertEquals([correct, total, answers.map(({ index }) => index)], [3, 3, [0, 2, 4]]);
+  assertEquals(skipped.map(({ row, reason }) => [row, reason]), [
+    [1, "Cannot read row 1"],
+    [3, "Cannot read row 3"],
+  ]);
+  const many = await damaged([0, 1, 2, 3]);
+  await assertRejects(
+    () => evaluate(subject, many, { batchSize: 2 }),
+    RangeError,
+    "found 4 rows that cannot be read among 5",
+  );
 });

@@ -59,12 +59,22 @@ Deno.test({
     const result = JSON.parse(stdout);
     assertEquals(
       Object.keys(result).sort(),
-      ["accuracy", "by_category", "correct", "loss", "samples_per_second", "task", "total"],
+      [
+        "accuracy",
+        "by_category",
+        "correct",
+        "loss",
+        "samples_per_second",
+        "skipped",
+        "task",
+        "total",
+      ],
     );
     assertEquals([result.task, result.total], ["vqa", 20]);
-    const table = await runScript("eval.ts", ...args, "--limit", "7");
+    const table = await runScript("eval.ts", ...args, "--limit", "7", "--sample", "--seed", "3");
     assertMatch(table.stdout, /^all +\d+\.\d % +\d+ +7$/m);
     assertMatch(table.stdout, /^Accuracy .* %, loss \d+\.\d{4}, .* questions\/s$/m);
+    assertMatch(table.stdout, /^Accuracy by drawing \d+\.\d %$/m);
   },
 });
 

@@ -144,6 +144,10 @@ testOnDevices(
     assertEquals(await draw(1), first);
     assertNotEquals(await draw(2), first);
     assertNotEquals(first[0], first[1]);
+    const rows = (seed: number[]) => generator.generate(prompt, { maxNewTokens: 12, mode, seed });
+    const [a, b] = await rows([5, 6]);
+    const [, other] = await rows([7, 6]);
+    assertEquals([other, a!.length], [b, 12], "a row's draws are its own seed's");
     await generator.destroy();
     model.destroy();
   },

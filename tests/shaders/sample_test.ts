@@ -14,8 +14,8 @@ function scramble(value: number): number {
   x = Math.imul(x ^ (x >>> 15), 0x846ca68b) >>> 0;
   return (x ^ (x >>> 16)) >>> 0;
 }
-function uniformOf(seed: number, position: number, row: number): number {
-  const bits = scramble(scramble(scramble(seed + 0x9e3779b9) ^ position) ^ row);
+function uniformOf(seed: number, position: number): number {
+  const bits = scramble(scramble(seed + 0x9e3779b9) ^ position);
   return (bits >>> 8) / 2 ** 24;
 }
 
@@ -27,6 +27,8 @@ interface Case<Mode = "greedy" | RandomMode> {
 }
 
 const [LENGTH, POSITION] = [4, 2];
+/** Each row's seed. */
+const seedsOf = (seed: number, B: number) => Array.from({ length: B }, (_, b) => seed + 1000 * b);
 
 /** The tokens drawn; that history holds them in its row, and nothing elsewhere, is checked on the way. */
 async function draw(device: Device, { logits, B, mode, seed = 7 }: Case): Promise<number[]> {
@@ -42,7 +44,7 @@ async function draw(device: Device, { logits, B, mode, seed = 7 }: Case): Promis
         dtype: "u32",
       },
       position: { shape: [1], data: [POSITION], dtype: "u32" },
-      seed: { shape: [1], data: [seed], dtype: "u32" },
+      seed: { shape: [B], data: seedsOf(seed, B), dtype: "u32" },
     },
     (rec, tensors) => {
       sample(rec, { ...tensors, mode });
@@ -67,7 +69,7 @@ async function check(device: Device, options: Case<RandomMode>): Promise<number[
   const { logits, B, mode, seed = 7 } = options;
   const tokens = await draw(device, options);
   const expected = rowsOf(logits, B).map((row, b) =>
-    sampleToken(row, { ...mode, uniform: uniformOf(seed, POSITION, b) })
+    sampleToken(row, { ...mode, uniform: uniformOf(seedsOf(seed, B)[b]!, POSITION) })
   );
   assertEquals(tokens, expected);
   return tokens;

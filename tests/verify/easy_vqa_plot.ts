@@ -45,7 +45,7 @@ const spec: TopLevelSpec = {
       domainColor: GREY,
       tickColor: GREY,
     },
-    legend: { labelColor: GREY, titleColor: GREY, orient: "top-right" },
+    legend: { labelColor: GREY, titleColor: GREY, orient: "top-right", titleLimit: 400 },
   },
 };
 console.log(await new View(parse(compile(spec).spec), { renderer: "none" }).toSVG());

@@ -160,10 +160,16 @@ function fileSettings(path: string | undefined): string[] {
   const fields: Record<string, Field<unknown>> = { ...VLM_FIELDS, ...TRAIN_FIELDS };
   return Object.entries(json).map(([key, value]) => {
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
-    if (field) return `${key}=${String(field.check(value, `use "${key}" of "${path}"`))}`;
+    if (field) return `${key}=${settingText(field.check(value, `use "${key}" of "${path}"`))}`;
     throw new TypeError(
       `Cannot use "${key}" of "${path}": there is no such key, expected one of the model or of the training; the ` +
         `nearest is "${nearestKey(key, Object.keys(fields))}"`,
     );
   });
+}
+
+/** A value as `--set` takes it; texts in a list may have commas. */
+function settingText(value: unknown): string {
+  const isTexts = Array.isArray(value) && typeof value[0] === "string";
+  return isTexts ? JSON.stringify(value) : String(value);
 }

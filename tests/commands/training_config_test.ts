@@ -126,7 +126,7 @@ async function savedRunIn(folder: string): Promise<void> {
     },
     config: { vlm, train: { ...train, train_dataset_path: "shapes", max_training_steps: 9 } },
     loader: { seed: 0, epoch: 0, index: 0 },
-    data: { samples: 9, held_out: 1 },
+    data: { samples: 9, held_out: 1, revisions: {} },
     device: { description: "", tuning: {} as Tuning },
     plan: { micro_batch_size: 3, recompute: "on" },
     log: {

@@ -141,6 +141,7 @@ async function vocabularySettings(
 ): Promise<string[]> {
   const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
   if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
+  if (isSet("lm_vocab_size") && isSet("lm_eos_token_id")) return [];
   const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
 }

@@ -243,7 +243,7 @@ export class RunLog implements Disposable {
 function setsScalars(prefix: string, sets: Results["sets"]): Record<string, number> {
   return Object.fromEntries([...sets].flatMap(([name, { accuracy, loss, sampled }]) => [
     [`${prefix}${name}/accuracy`, accuracy],
-    [`${prefix}${name}/loss`, loss],
+    ...(Number.isNaN(loss) ? [] : [[`${prefix}${name}/loss`, loss]]),
     ...(sampled ? [[`${prefix}${name}/sampled_accuracy`, sampled.accuracy]] : []),
   ]));
 }

@@ -32,7 +32,7 @@ import { askAll, evaluationLine, qualityOf, setScores, testAccuracy } from "./ru
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { folded, shellWord } from "./runs/report.ts";
+import { folded } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";

@@ -10,14 +10,15 @@ import { type Arguments, type Flags, UsageError } from "./commands/flags.ts";
 import { HubError, type HubOptions, parseRepositoryName } from "./data/hub.ts";
 import { hubSettings } from "./data/hub/environment.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "./data/hub/upload.ts";
-import type { VLMConfig } from "./model/config.ts";
+import { requireWriteAccess } from "./data/hub/write_access.ts";
+import type { TrainConfig, VLMConfig } from "./model/config.ts";
 import { parseVLMConfig } from "./model/config_file.ts";
 import { portableModel } from "./model/portable.ts";
 import { curvesSvg } from "./runs/curves.ts";
 import { Display } from "./runs/display.ts";
 import { modelCard, publicName } from "./runs/model_card.ts";
 import { megabytes } from "./runs/plan_report.ts";
-import { clock } from "./runs/report.ts";
+import { clock, shellWord } from "./runs/report.ts";
 import { readRunFacts } from "./runs/run_facts.ts";
 
 /** How to publish; what is absent comes from the environment, as for downloads. */
@@ -68,18 +69,9 @@ export async function pushToHub(
   name: string,
   options: PushOptions = {},
 ): Promise<PushReport> {
-  const parsed = parseRepositoryName(name);
-  if (parsed === undefined || parsed.revision !== undefined) {
-    throw new HubError(
-      `Cannot push to "${name}": found no name of a repository, expected owner/name`,
-    );
-  }
+  requireName(name);
   const { license = "apache-2.0", isPrivate = false, message = MESSAGE, onProgress } = options;
-  const { endpoint, token, retry } = await hubSettings({
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    ...(options.token === undefined ? {} : { token: options.token }),
-    ...(options.retry === undefined ? {} : { retry: options.retry }),
-  });
+  const { endpoint, token, retry } = await settingsOf(options);
   const scratch = await Deno.makeTempDir();
   try {
     const files = await filesOf(folder, scratch, { name, license });
@@ -89,6 +81,68 @@ export async function pushToHub(
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }
+}
+
+/** Where a training run pushes its model; no name is nowhere. */
+type PushSettings = Pick<TrainConfig, "push_to" | "push_private">;
+
+/**
+ * Checks, before a model is trained to be pushed, what can be known by then: the name, the token, and that it may write there.
+ *
+ * @throws {HubError} where pushToHub() would fail
+ */
+export async function requirePushAccess(
+  { push_to: name, push_private: isPrivate }: PushSettings,
+  hub: HubOptions = {},
+): Promise<void> {
+  if (name === null) return;
+  requireName(name);
+  await requireWriteAccess(name, { ...await settingsOf(hub), isPrivate });
+}
+
+/** What came of pushing a trained model. */
+export interface Pushed {
+  /** The repository's page; null where pushing was not asked for, or failed. */
+  readonly pushed: string | null;
+  /** Why it failed, and how to push by hand; null where it did not. */
+  readonly push_error: string | null;
+}
+
+/** Pushes a trained model where that is asked for; a failure is told, not thrown, so that nothing else is lost by it. */
+export async function pushTrained(
+  folder: string,
+  { push_to: name, push_private: isPrivate }: PushSettings,
+  hub: HubOptions = {},
+): Promise<Pushed> {
+  if (name === null) return { pushed: null, push_error: null };
+  try {
+    const { onProgress: _, ...where } = hub;
+    const { url } = await pushToHub(folder, name, { ...where, isPrivate });
+    return { pushed: url, push_error: null };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
+    const flags = `--checkpoint ${shellWord(folder)} --to ${name}${isPrivate ? " --private" : ""}`;
+    const advice = `the model is in "${folder}", push it with: deno task push ${flags}`;
+    return { pushed: null, push_error: `${reason}; ${advice}` };
+  }
+}
+
+function requireName(name: string): void {
+  const parsed = parseRepositoryName(name);
+  if (parsed !== undefined && parsed.revision === undefined) return;
+  throw new HubError(
+    `Cannot push to "${name}": found no name of a repository, expected owner/name`,
+  );
+}
+
+function settingsOf(
+  options: Pick<HubOptions, "endpoint" | "token" | "retry">,
+): ReturnType<typeof hubSettings> {
+  return hubSettings({
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+    ...(options.token === undefined ? {} : { token: options.token }),
+    ...(options.retry === undefined ? {} : { retry: options.retry }),
+  });
 }
 
 /** Everything to upload; what must be written first goes to `scratch`. */

@@ -10,9 +10,7 @@ import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
-import { openDataset, Samples } from "./data/datasets.ts";
-import type { HubOptions } from "./data/hub.ts";
-import { evaluate, type Evaluation, type Subject } from "./eval.ts";
+import { evaluate, type Subject } from "./eval.ts";
 import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
@@ -23,22 +21,24 @@ import { ratesAt } from "./model/schedule.ts";
 import { savedRun } from "./model/trainer_state.ts";
 import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
+import { type Pushed, pushTrained, requirePushAccess } from "./push.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
 import { describe } from "./runs/description.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
+import { askAll, evaluationLine, qualityOf, setScores, testAccuracy } from "./runs/evaluations.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { folded, percent } from "./runs/report.ts";
+import { folded } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
-import { MOST_WHILE_TRAINING, openTrainingData, sampleOf } from "./runs/training_data.ts";
+import { openTrainingData } from "./runs/training_data.ts";
 import { reportText, type TrainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
@@ -48,7 +48,6 @@ export type { TrainingReport };
 /** A run with what evaluate() needs. */
 interface EvaluatedRun extends Run {
   readonly subject: Subject;
-  readonly test: Samples | undefined;
   readonly checkpoints: Checkpoints;
 }
 
@@ -110,7 +109,9 @@ async function trainOnce(
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
     display.print(`Asking the best model all ${data.indices.length} held-out questions`);
-    return await finish(run);
+    const report = await finish(run);
+    if (train.push_to !== null) display.print(`Pushing the best model to ${train.push_to}`);
+    return { ...report, ...await pushTrained(report.out, train, request.hub) };
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {
@@ -134,22 +135,23 @@ async function takeStep(
   log.take({ step, samples: batch.size, tokens, rates, cut: batch.cutRows, skippedRows });
 }
 
-/** Asks held-out questions; whether none of the models before was better, or that was stopped. */
+/** Asks questions of all datasets; whether none of the models before was better, or that was stopped. */
 async function evaluateNow(
-  { data, subject, runLog, best, config: { train } }: EvaluatedRun,
+  run: EvaluatedRun,
   step: number,
   { display, stop }: { display: Display; stop: Stop },
 ): Promise<"best" | "other" | "stopped"> {
   if (stop.signal) return "stopped";
-  const indices = sampleOf(data.indices, MOST_WHILE_TRAINING);
-  const batchSize = train.mmstar_batch_size;
-  const evaluating = evaluate(subject, data.heldOut, { batchSize, indices });
-  const result = await Promise.race([evaluating, stop.asked]);
-  if (!result) return "stopped";
-  const isBest = best.consider(step, result);
-  await runLog.evaluation(step, result, { samples: data.heldOut });
-  display.print(evaluationLine(step, result) + (isBest ? ", saved" : ""));
+  const results = await Promise.race([askRun(run, false), stop.asked]);
+  if (!results) return "stopped";
+  const isBest = run.best.consider(step, qualityOf(results));
+  await run.runLog.evaluation(step, results, { samples: run.data.heldOut, isBest });
+  display.print(evaluationLine(step, results) + (isBest ? ", saved" : ""));
   return isBest ? "best" : "other";
+}
+
+function askRun({ data, subject, config: { train } }: EvaluatedRun, isFinal: boolean) {
+  return askAll(data, (samples, how) => evaluate(subject, samples, how), { train, isFinal });
 }
 
 function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {
@@ -164,13 +166,15 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
   const { checkpoint, out, memory, hub, tuned = false, resume, force = false } = request;
   const { train } = request.config;
   if (!resume && !force) requireNoUnfinished(out);
+  await requirePushAccess(train, hub);
   using weights = await openWeights(request.config, resume?.folder ?? checkpoint, hub);
   const { vlm, sources: backbones } = weights;
   const config = { vlm, train };
   const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, vlm);
-  const test = await openTest(train.test_dataset_path, hub);
-  const data = await openTrainingData({ vlm: { ...vlm, lm_tokenizer: tokenizerName }, train }, hub);
+  const dataConfig = { vlm: { ...vlm, lm_tokenizer: tokenizerName }, train };
+  const revisions = resume?.state.data.revisions;
+  const data = await openTrainingData(dataConfig, { ...(hub ? { hub } : {}), revisions });
   try {
     const device = await openDevice(tuned, resume?.state.device.tuning);
     const dtype = await chooseDtype(device, train.dtype);
@@ -194,7 +198,7 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const best = new BestModel(out, bestOf(resume?.state));
     const run: EvaluatedRun = {
       ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
-      ...{ subject, test, checkpoints },
+      ...{ subject, checkpoints },
     };
     if (resume) await restoreRun(run, resume);
     return run;
@@ -202,11 +206,6 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     data.loader.close();
     throw error;
   }
-}
-
-async function openTest(path: string | null, hub: HubOptions = {}): Promise<Samples | undefined> {
-  if (path === null) return undefined;
-  return await Samples.open(await openDataset(path, "validation", { hub }), "all");
 }
 
 /** Frees the GPU's memory and ends the loader. */
@@ -219,23 +218,13 @@ async function release({ data, runLog, subject, trainer, model }: EvaluatedRun):
   model.device.destroy();
 }
 
-function evaluationLine(step: number, { accuracy, correct, total, loss }: Evaluation): string {
-  return `Step ${step}: accuracy ${percent(accuracy)} (${correct} of ${total}), validation loss ${
-    loss.toFixed(4)
-  }`;
-}
-
 /** Scores the saved model, which `run.model` is by now, on everything. */
-async function finish(
-  { config: { train }, steps, data, test, runLog, log, plan, best, subject, ...run }: EvaluatedRun,
-): Promise<TrainingReport> {
-  const { seconds } = log;
-  const { dataset, heldOut, indices } = data;
-  const batchSize = train.mmstar_batch_size;
-  const result = await evaluate(subject, heldOut, { batchSize, indices });
-  const tested = test && await evaluate(subject, test, { batchSize });
-  const { answers, by_category, accuracy, correct, total, loss } = result;
-  await runLog.evaluation(best.step, result, { samples: heldOut, isFinal: true });
+async function finish(run: EvaluatedRun): Promise<Omit<TrainingReport, keyof Pushed>> {
+  const { steps, data: { dataset, heldOut }, runLog, log: { seconds }, plan, best } = run;
+  const results = await askRun(run, true);
+  const { validation, test, sets } = results;
+  const { task, answers, by_category, accuracy, correct, total, loss } = validation;
+  await runLog.evaluation(best.step, results, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
   const question = examples[0]?.question ?? "";
@@ -244,8 +233,10 @@ async function finish(
     steps,
     best_step: best.step,
     ...{ accuracy, correct, total, loss, by_category },
-    baseline_accuracy: result.task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
-    test_accuracy: tested?.accuracy ?? null,
+    baseline_accuracy: task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
+    test_accuracy: testAccuracy(test) ?? null,
+    test_accuracy_greedy: test?.accuracy ?? null,
+    datasets: setScores(sets),
     planned_bytes: plan.totalBytes,
     peak_bytes: run.peakBytes ?? 0,
     seconds,
@@ -271,6 +262,10 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
   run: async (args: Arguments<typeof TRAIN_FLAGS>) => {
     const isJson = args.has("json");
     const request = await trainingRequest(args, downloadDisplay());
+    const { vlm, train: settings } = request.config;
+    if (args.has("print-config")) {
+      return console.log(JSON.stringify({ ...vlm, ...settings }, null, 2));
+    }
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
     const stop = new StopSignals((name) =>
@@ -278,6 +273,7 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
     );
     const report = await train(request, display, stop);
     console.log(isJson ? JSON.stringify(report) : reportText(report));
+    if (report.push_error !== null) throw new Error(report.push_error);
   },
 };
 

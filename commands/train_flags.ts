@@ -36,6 +36,11 @@ export const TRAIN_FLAGS = {
     help:
       "what to evaluate on; by default the validation files of the training data, or the last of its rows",
   },
+  "eval-dataset": {
+    value: "D",
+    many: true,
+    help: "a dataset to ask too at every evaluation, by itself; may be given several times",
+  },
   ...DATASET_FLAGS,
   "tokenizer": {
     value: "DIR",
@@ -92,6 +97,11 @@ export const TRAIN_FLAGS = {
     number: wholeNumber(0, 0xffffffff),
     help: "where random numbers start; the same seed gives the same losses",
   },
+  "push-to": {
+    value: "owner/name",
+    help: "push the best model to the Hub at the end; whether the token may is checked at once",
+  },
+  "private": { help: "push to a private repository" },
   "dtype": DTYPE_FLAG,
   "no-tune": NO_TUNE_FLAG,
   "config": { value: "FILE", help: "JSON file with keys of the model or of the training" },
@@ -100,6 +110,7 @@ export const TRAIN_FLAGS = {
     many: true,
     help: "one such key, such as lm_n_blocks=4; may be given several times",
   },
+  "print-config": { help: "print all settings as JSON, as --config takes them, and stop" },
   ...RESUME_FLAGS,
   ...MEMORY_FLAGS,
   "json": { help: "print one JSON report at the end; progress goes to stderr" },
@@ -123,6 +134,7 @@ const KEYS = {
   "checkpoint-every": "checkpoint_every",
   "workers": "data_workers",
   "seed": "seed",
+  "push-to": "push_to",
   "dtype": "dtype",
 } as const satisfies Partial<Record<keyof typeof TRAIN_FLAGS, string>>;
 
@@ -133,6 +145,9 @@ export function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
     return values.length === 0 ? [] : [`${key}=${values.join(",")}`];
   });
   requireColumns(args.text("columns"));
+  const datasets = args.texts("eval-dataset"); // whose names may have commas
+  if (datasets.length > 0) settings.push(`eval_datasets=${JSON.stringify(datasets)}`);
+  if (args.has("private")) settings.push("push_private=true");
   if (args.has("download")) settings.push("dataset_download=true");
   if (args.has("train-dataset")) settings.push("train_dataset_name=");
   if (args.has("epochs")) settings.push("max_training_steps=null");

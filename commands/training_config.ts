@@ -141,6 +141,7 @@ async function vocabularySettings(
 ): Promise<string[]> {
   const isSet = (key: string) => settings.some((setting) => setting.startsWith(`${key}=`));
   if (vlm.vlm_load_backbone_weights || !isSet("lm_tokenizer")) return [];
+  if (isSet("lm_vocab_size") && isSet("lm_eos_token_id")) return [];
   const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
 }
@@ -160,10 +161,16 @@ function fileSettings(path: string | undefined): string[] {
   const fields: Record<string, Field<unknown>> = { ...VLM_FIELDS, ...TRAIN_FIELDS };
   return Object.entries(json).map(([key, value]) => {
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
-    if (field) return `${key}=${String(field.check(value, `use "${key}" of "${path}"`))}`;
+    if (field) return `${key}=${settingText(field.check(value, `use "${key}" of "${path}"`))}`;
     throw new TypeError(
       `Cannot use "${key}" of "${path}": there is no such key, expected one of the model or of the training; the ` +
         `nearest is "${nearestKey(key, Object.keys(fields))}"`,
     );
   });
+}
+
+/** A value as `--set` takes it; texts in a list may have commas. */
+function settingText(value: unknown): string {
+  const isTexts = Array.isArray(value) && typeof value[0] === "string";
+  return isTexts ? JSON.stringify(value) : String(value);
 }

@@ -2,6 +2,7 @@
  * How datasets are opened: plain data, which goes from the command line's configuration to the
  * loader's workers. Read by datasets.ts and the files below it.
  */
+import type { DatasetRevisions } from "./dataset_revisions.ts";
 import type { HubOptions } from "./hub.ts";
 
 /** The fields of a record that the known schemas are made of. */
@@ -53,6 +54,8 @@ export interface DatasetOptions {
   minimumRatings?: MinimumRatings;
   /** Whether files on the Hub are downloaded whole; otherwise parts are read when needed. */
   download?: boolean;
+  /** Commits to read on the Hub; what is not named there is read as it is there now. */
+  revisions?: DatasetRevisions;
   /** Where the Hub is, and who asks. */
   hub?: HubOptions;
 }

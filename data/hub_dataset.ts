@@ -7,6 +7,7 @@
  */
 import { posix } from "node:path";
 import type { DatasetOptions } from "./dataset_options.ts";
+import { revisionKey } from "./dataset_revisions.ts";
 import { openRepository, type Repository } from "./hub.ts";
 import { type DataFile, localFile } from "./local_file.ts";
 import type { FileSource } from "./sources.ts";
@@ -136,9 +137,10 @@ async function readable(
  */
 export async function openHubSources(
   spec: { readonly name: string; readonly revision?: string; readonly configs: readonly string[] },
-  { download = false, hub }: DatasetOptions,
+  { download = false, revisions = {}, hub }: DatasetOptions,
 ): Promise<FileSource[]> {
-  const { name, revision } = spec;
+  const { name } = spec;
+  const revision = revisions[revisionKey(spec)] ?? spec.revision;
   const repository = await openRepository(
     { kind: "dataset", name, ...(revision === undefined ? {} : { revision }) },
     hub,

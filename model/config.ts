@@ -46,10 +46,15 @@ export interface TrainConfig {
   readonly train_dataset_path: string;
   /** Subsets of the last of them: configurations on the Hub, or subfolders. */
   readonly train_dataset_name: readonly string[];
-  /** Name, folder or file of the multiple-choice test; null is none. */
+  /**
+   * Name, folder or file of the multiple-choice test, which says which model is best; null is none, and then the held-out
+   * questions say it.
+   */
   readonly test_dataset_path: string | null;
   /** Ours: data to validate on; null takes `val_ratio` of the training data. */
   readonly val_dataset_path: string | null;
+  /** Ours: further data to ask at every evaluation, each by itself. */
+  readonly eval_datasets: readonly string[];
   /** Ours: columns of the data that have other names than those known, such as "image=photo". */
   readonly dataset_columns: readonly string[];
   /** Ours: how much of an epoch each source of the training data gets; by default its size decides. */
@@ -81,6 +86,10 @@ export interface TrainConfig {
   readonly eval_limit: number | null;
   /** Ours: steps between two checkpoints to resume from; null is one with each evaluation. */
   readonly checkpoint_every: number | null;
+  /** Ours: the Hub's repository that gets the best model at the end; null is none. */
+  readonly push_to: string | null;
+  /** Ours: whether that one is private. */
+  readonly push_private: boolean;
   /** Ours: float32, mixed precision, or what is faster on the device. */
   readonly dtype: "auto" | "f16" | "f32";
 }
@@ -125,6 +134,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   train_dataset_name: texts(CAULDRON),
   test_dataset_path: nullable(text(""), "Lin-Chen/MMStar"),
   val_dataset_path: nullable(text("")),
+  eval_datasets: texts([]),
   dataset_columns: texts([]),
   dataset_weights: numbers([]),
   dataset_download: flag(false),
@@ -142,6 +152,8 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   eval_interval: integer(250),
   eval_limit: nullable(integer(1)),
   checkpoint_every: nullable(integer(1)),
+  push_to: nullable(text("")),
+  push_private: flag(false),
   dtype: choice("auto", ["auto", "f16", "f32"]),
 };
 

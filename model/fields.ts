@@ -106,14 +106,25 @@ export function text(initial: string): Field<string> {
   });
 }
 
-/** A list of texts; on a command line separated by commas. */
+/** The list that a text stands for: JSON, where the items have commas themselves, or items separated by commas. */
+function listFromText(value: string): unknown {
+  if (value === "") return [];
+  if (!value.startsWith('["')) return value.split(",");
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value; // so that check() can show what the user wrote
+  }
+}
+
+/** A list of texts; on a command line separated by commas, or as JSON. */
 export function texts(initial: readonly string[]): Field<readonly string[]> {
   return field({
     initial,
     expected: "a list of texts",
     isKind: (value): value is readonly string[] =>
       Array.isArray(value) && value.every((item) => typeof item === "string"),
-    fromText: (value) => value === "" ? [] : value.split(","),
+    fromText: listFromText,
   });
 }
 
@@ -124,7 +135,7 @@ export function some<T extends string>(options: readonly T[]): Field<readonly T[
     expected: `a list of ${options.map((option) => JSON.stringify(option)).join(", ")}`,
     isKind: (value): value is readonly T[] =>
       Array.isArray(value) && value.every((item) => options.some((option) => option === item)),
-    fromText: (value) => value === "" ? [] : value.split(","),
+    fromText: listFromText,
   });
 }
 

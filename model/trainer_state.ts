@@ -32,13 +32,17 @@ export interface TrainerState {
   readonly checkpoint: string | null;
   /** The place in the stream of training batches. */
   readonly loader: { readonly seed: number; readonly epoch: number; readonly index: number };
-  /** Questions to train on and to evaluate on. */
-  readonly data: { readonly samples: number; readonly held_out: number };
+  /** Questions to train on and to evaluate on; the commits of datasets on the Hub, by their names there. */
+  readonly data: {
+    readonly samples: number;
+    readonly held_out: number;
+    readonly revisions: Readonly<Record<string, string>>;
+  };
   /** What was computed on, and by which kernels: others round otherwise. */
   readonly device: { readonly description: string; readonly tuning: Tuning };
   /** How a step was taken. */
   readonly plan: { readonly micro_batch_size: number; readonly recompute: "on" | "off" };
-  /** The best model so far; null before the first evaluation. A loss of null is no number. */
+  /** The best model so far, and what it was chosen by: accuracy on the test or, without one, on held-out questions; null before the first evaluation. A loss of null is no number. */
   readonly best: {
     readonly step: number;
     readonly accuracy: number;

@@ -129,7 +129,11 @@ function stateOf(
     config,
     checkpoint,
     loader: data.loader.state(),
-    data: { samples: data.loader.samples, held_out: data.indices.length },
+    data: {
+      samples: data.loader.samples,
+      held_out: data.indices.length,
+      revisions: data.revisions,
+    },
     device: { description: device.description, tuning: tuningOf(device, plan.dtype) },
     plan: { micro_batch_size: plan.microBatchSize, recompute: plan.recompute },
     best: quality ? { step: best.step, ...quality } : null,

@@ -3,15 +3,17 @@
  *
  * Beside train.ts, which prints it. Ours.
  */
+import { type Config, presets } from "../model/config.ts";
 import { imageTokens } from "../model/inputs.ts";
+import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
-import { MOST_WHILE_TRAINING } from "./training_data.ts";
 
 /** What is known before the first step. */
 export function describe(
-  { config: { vlm, train }, steps, stepsBefore, data, model, plan }: Run,
+  { config, steps, stepsBefore, data, model, plan }: Run,
 ): string {
+  const { vlm, train } = config;
   const count = (prefix: string) =>
     model.store.shapes.filter(({ name }) => name.startsWith(prefix))
       .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
@@ -20,19 +22,61 @@ export function describe(
   );
   const { samples, batchesPerEpoch } = data.loader;
   const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
+  const { push_to: repository, push_private: isPrivate } = train;
   return [
     `Device      ${model.device.description}, ${
       model.dtype === "f16" ? "mixed precision (f16)" : "float32"
     }`,
     `Parameters  ${model.store.count.toLocaleString("en")}: ` +
     `${parts[0]} vision encoder, ${parts[1]} projector, ${parts[2]} language model`,
-    `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}`,
+    `Settings    ${settingsText(config)}`,
+    `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}, ` +
+    `${batchesPerEpoch.toLocaleString("en")} batches an epoch`,
     `Held out    ${data.indices.length.toLocaleString("en")} questions` +
     (train.eval_in_epochs ? `, ${asked} of them every ${train.eval_interval} steps` : ""),
+    ...data.evaluationSets.map(setText),
+    ...Object.entries(data.revisions).map(([name, commit]) =>
+      `Revision    ${commit.slice(0, 12)} of ${name}`
+    ),
     `Steps       ${steps} of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
     } epochs, ${imageTokens(vlm) + vlm.lm_max_length} tokens a question`,
     ...(stepsBefore === 0 ? [] : [`Resumed     after step ${stepsBefore}`]),
+    ...(repository === null
+      ? []
+      : [`Pushes to   ${repository}${isPrivate ? " (private)" : ""}, the best model at the end`]),
     planText(plan),
   ].join("\n");
+}
+
+function setText({ name, indices, isTest }: EvaluationSet): string {
+  const all = indices.length;
+  return isTest
+    ? `Test        ${
+      all.toLocaleString("en")
+    } questions of ${name}, also by drawing, which says which model is best`
+    : `Also asked  ${all.toLocaleString("en")} questions of ${name}` +
+      (all > MOST_WHILE_TRAINING ? `, ${MOST_WHILE_TRAINING} of them while training` : "");
+}
+
+/** Where files are, which is told elsewhere. */
+const PLACES = ["vlm_checkpoint_path", "train_dataset_path"];
+
+/** The settings as what differs from the preset that they are nearest to. */
+function settingsText(config: Config): string {
+  const differences = Object.entries(presets).map(([name, preset]) => {
+    const values = new Map<string, unknown>(Object.entries({ ...preset.vlm, ...preset.train }));
+    const changed = Object.entries({ ...config.vlm, ...config.train }).filter(([key, value]) =>
+      !PLACES.includes(key) && JSON.stringify(value) !== JSON.stringify(values.get(key))
+    );
+    return { name, changed };
+  });
+  const nearest = differences.reduce((a, b) => b.changed.length < a.changed.length ? b : a);
+  const changes = nearest.changed.map(([key, value]) => `${key}=${valueText(value)}`);
+  return `${[`those of ${nearest.name}`, ...changes].join(", ")} (all: --print-config)`;
+}
+
+function valueText(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? "none" : value.map(String).join(" ");
+  return String(value);
 }

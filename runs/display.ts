@@ -47,11 +47,15 @@ export class Display {
     return this.#isTerminal ? terminalColumns() - 1 : Infinity;
   }
 
-  /** Shows the state of things, in place of what it was before where that is possible, unless it just changed. */
-  update(line: string): void {
+  /**
+   * Shows the state of things, in place of what it was before where that is possible, unless it just changed.
+   *
+   * @param isDue whether to show it even so
+   */
+  update(line: string, isDue: boolean = false): void {
     const passed = this.#now() - this.#lastUpdate;
     this.#waiting = line;
-    if (passed >= (this.#isTerminal ? LEAST_MILLISECONDS : LEAST_MILLISECONDS_OF_LOG)) {
+    if (isDue || passed >= (this.#isTerminal ? LEAST_MILLISECONDS : LEAST_MILLISECONDS_OF_LOG)) {
       this.#show(line);
     }
   }

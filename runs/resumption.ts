@@ -12,11 +12,12 @@ import type { Run } from "./run.ts";
 
 /**
  * Keys that may change: where files go and how often, what the first weights were taken from, how many threads load data,
- * and what is compared by its effect, the steps of the run and the precision.
+ * where the model is pushed, and what is compared by its effect, the steps of the run and the precision.
  */
 const FREE: readonly string[] = [
   ...["vlm_checkpoint_path", "checkpoint_every", "resume_from_vlm_checkpoint"],
   ...["vlm_load_backbone_weights", "max_training_steps", "epochs", "dtype", "data_workers"],
+  ...["push_to", "push_private"],
 ];
 
 /** What is compared with a checkpoint. */

@@ -42,8 +42,9 @@ export function readRunFacts(folder: string): RunFacts {
   const description = metrics.flatMap(({ run }) => isRecord(run) ? [run] : []).at(-1) ?? {};
   const evaluations = metrics.filter(({ accuracy }) => typeof accuracy === "number");
   const final = evaluations.filter(({ final }) => final === true).map(scoredModel).at(-1);
-  const [best] = evaluations.map(scoredModel)
-    .sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss);
+  const best = evaluations.filter(({ best }) => best === true).map(scoredModel).at(-1) ??
+    evaluations.map(scoredModel)
+      .sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)[0];
   return {
     metrics,
     train: recordOf(recordOf(description, "config"), "train"),

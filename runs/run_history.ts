@@ -31,6 +31,8 @@ export interface EvaluationRecord extends Score {
   /** By kind of question. */
   readonly by_category: Readonly<Record<string, Score>>;
   readonly examples: readonly JudgedExample[];
+  /** Accuracies on further datasets by their names, or "name, drawn" where answers were drawn. */
+  readonly datasets: Readonly<Record<string, number>>;
 }
 
 /** A run. */
@@ -145,7 +147,19 @@ function evaluationOf(record: Fields): EvaluationRecord {
       kinds.flatMap(([name, score]) => isRecord(score) ? [[name, scoreOf(score)]] : []),
     ),
     examples: Array.isArray(examples) ? examples.filter(isRecord).map(exampleOf) : [],
+    datasets: datasetsOf(recordOf(record, "datasets")),
   };
+}
+
+function datasetsOf(sets: Fields): Record<string, number> {
+  const pairs = Object.keys(sets).flatMap((name): [string, number][] => {
+    const set = recordOf(sets, name);
+    return [
+      [name, numberOf(set, "accuracy")],
+      [`${name}, drawn`, numberOf(set, "sampled_accuracy")],
+    ];
+  });
+  return Object.fromEntries(pairs.filter(([, accuracy]) => Number.isFinite(accuracy)));
 }
 
 function exampleOf(record: Fields): JudgedExample {

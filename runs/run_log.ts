@@ -9,11 +9,13 @@ import { encodePng } from "../data/png_encoder.ts";
 import { ImageProcessor } from "../data/processor.ts";
 import type { Config } from "../model/config.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
+import { type Results, setsMetric } from "./evaluations.ts";
 import { chooseExamples, type Example } from "./examples.ts";
 import { type Metric, Metrics } from "./metrics.ts";
 import { savePage } from "./page/page.ts";
 import { planJson } from "./plan_report.ts";
 import type { Score } from "./report.ts";
+import type { TrainingData } from "./training_data.ts";
 import { EXAMPLES_FOLDER, picturePath, readHistory } from "./run_history.ts";
 import { EventFile } from "./tensorboard.ts";
 
@@ -24,6 +26,7 @@ export interface RunDescription {
   readonly steps: number;
   readonly plan: TrainingPlan;
   readonly device: RunDevice;
+  readonly data: Pick<TrainingData, "revisions">;
 }
 
 /** What the log asks of a Device. */
@@ -124,7 +127,7 @@ export class RunLog implements Disposable {
   /** Notes what is about to be trained, and on what. */
   begin(run: RunDescription): void {
     this.#run = run;
-    const { config, steps, plan, device } = run;
+    const { config, steps, plan, device, data } = run;
     this.write({
       run: {
         steps,
@@ -133,6 +136,7 @@ export class RunLog implements Disposable {
         system: `${Deno.build.os} ${Deno.build.arch}, ${navigator.hardwareConcurrency} cores`,
         runtime: `Deno ${Deno.version.deno}`,
         plan: planJson(plan),
+        dataset_revisions: data.revisions,
         config,
       },
     });
@@ -161,24 +165,34 @@ export class RunLog implements Disposable {
    *
    * @param step the steps that the model has taken
    * @param samples what was asked
+   * @param isBest whether no model before was better
    * @param isFinal whether it is of the saved model, on all held-out questions
    * @throws {SyntaxError} {RangeError} where a picture cannot be decoded
    */
   async evaluation(
     step: number,
-    result: EvaluationResult,
-    { samples, isFinal = false }: { samples: Samples; isFinal?: boolean },
+    { validation, test, sets }: Results,
+    { samples, isBest = false, isFinal = false }: {
+      samples: Samples;
+      isBest?: boolean;
+      isFinal?: boolean;
+    },
   ): Promise<void> {
-    const { accuracy, correct, total, loss, by_category, answers } = result;
+    const { accuracy, correct, total, loss, by_category, answers } = validation;
     const examples = this.#examplesOf(answers);
     if (!this.#hasPictures) await this.#savePictures(samples, examples);
     this.#hasPictures = true;
     this.write({
       ...{ step, accuracy, correct, total, validation_loss: loss, by_category, examples },
+      ...setsMetric({ test, sets }),
+      ...(isBest ? { best: true } : {}),
       ...(isFinal ? { final: true } : {}),
     });
     const room = isFinal ? "final" : "validation";
-    this.#events.write(now(), step, { [`${room}/accuracy`]: accuracy, [`${room}/loss`]: loss });
+    this.#events.write(now(), step, {
+      ...{ [`${room}/accuracy`]: accuracy, [`${room}/loss`]: loss },
+      ...setsScalars(isFinal ? "final/" : "", sets),
+    });
     this.#savePage();
   }
 
@@ -223,6 +237,15 @@ export class RunLog implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** For TensorBoard, under each dataset's name. */
+function setsScalars(prefix: string, sets: Results["sets"]): Record<string, number> {
+  return Object.fromEntries([...sets].flatMap(([name, { accuracy, loss, sampled }]) => [
+    [`${prefix}${name}/accuracy`, accuracy],
+    ...(Number.isNaN(loss) ? [] : [[`${prefix}${name}/loss`, loss]]),
+    ...(sampled ? [[`${prefix}${name}/sampled_accuracy`, sampled.accuracy]] : []),
+  ]));
 }
 
 /** Seconds since 1970. */

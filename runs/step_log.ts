@@ -43,6 +43,9 @@ const MOST_SKIPPED_IN_A_ROW = 20;
 /** Questions after which it is clear that none fits. */
 const LEAST_TO_JUDGE = 64;
 
+/** After so many steps the time left is known well enough to be shown in a log file too. */
+const STEPS_TO_ESTIMATE = 10;
+
 /** What a narrow terminal does not show of a step, the first of these first. */
 const LEAST_IMPORTANT = ["tokens", "wait", "rates", "samples"];
 
@@ -60,6 +63,8 @@ export class StepLog {
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
+  /** Steps whose results were read, by this process. */
+  #settled = 0;
   #skippedSteps = 0;
   #skippedInARow = 0;
   /** Names of the rows that were left out. */
@@ -168,7 +173,10 @@ export class StepLog {
       this.runLog.step(last);
       this.#nameSkipped(data.skipped.slice(0, step.skippedRows));
     }
-    if (last) this.display.update(this.#line(last));
+    const settled = this.#settled + this.#taken.length;
+    const isKnown = this.#settled < STEPS_TO_ESTIMATE && settled >= STEPS_TO_ESTIMATE;
+    this.#settled = settled;
+    if (last) this.display.update(this.#line(last), isKnown);
     this.#taken = [];
     this.resume(data);
   }

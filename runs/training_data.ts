@@ -4,14 +4,12 @@
  * Between train.ts and data/. Source: get_dataloaders() of nanoVLM v0.1, train.py.
  */
 import { parseColumns } from "../data/dataset_options.ts";
+import { type DatasetRevisions, resolveRevisions } from "../data/dataset_revisions.ts";
 import { type Dataset, type DatasetOptions, openDataset, Samples } from "../data/datasets.ts";
 import type { HubOptions } from "../data/hub.ts";
 import { Loader } from "../data/loader.ts";
-import { permutation, Random } from "../data/random.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
-
-/** Held-out questions that are asked while training, at most; in the end all are. */
-export const MOST_WHILE_TRAINING = 512;
+import { type EvaluationSet, openEvaluationSets, sampleOf } from "./evaluations.ts";
 
 /** Training batches and held-out questions. */
 export interface TrainingData {
@@ -21,6 +19,10 @@ export interface TrainingData {
   readonly heldOut: Samples;
   /** Numbers of the held-out samples to ask: at most `eval_limit`. */
   readonly indices: readonly number[];
+  /** Further datasets to ask at every evaluation, the test among them. */
+  readonly evaluationSets: readonly EvaluationSet[];
+  /** The commits that are read of datasets on the Hub. */
+  readonly revisions: DatasetRevisions;
 }
 
 /**
@@ -31,19 +33,28 @@ export interface TrainingData {
  * Differs from nanoVLM: rows are not shuffled before they are divided, and every source is divided by itself, so that
  * each is represented and row groups are read whole.
  *
- * @param hub where the Hub is, and what to do about progress
+ * @param options `hub`: where the Hub is, and what to do about progress; `revisions`: commits that a resumed run has read
  * @throws {Error} where a file is missing
  * @throws {HubError} where the Hub cannot be read
  * @throws {SyntaxError} {TypeError} {RangeError} where it is damaged, of no known schema, or too small
  */
 export async function openTrainingData(
   { vlm, train }: Config,
-  hub: HubOptions = {},
+  options: { hub?: HubOptions; revisions?: DatasetRevisions | undefined } = {},
 ): Promise<TrainingData> {
+  const { hub = {} } = options;
   const spec = trainingSpec(train);
-  const { val_dataset_path: validation } = train;
+  const { val_dataset_path: validation, test_dataset_path: test } = train;
+  const specs = [
+    spec,
+    ...[validation ?? []].flat(),
+    ...[test ?? []].flat(),
+    ...train.eval_datasets,
+  ];
+  const revisions = await resolveRevisions(specs, hub, options.revisions);
+  const plainOptions = { ...sourceOptions(train), revisions };
   const datasetOptions = {
-    ...sourceOptions(train),
+    ...plainOptions,
     ...(train.data_cutoff_idx === null ? {} : { rows: train.data_cutoff_idx }),
     ...(train.dataset_weights.length === 0 ? {} : { weights: train.dataset_weights }),
     ...(validation === null ? { heldOut: train.val_ratio } : {}),
@@ -69,10 +80,12 @@ export async function openTrainingData(
   try {
     const held = validation === null
       ? await openDataset(spec, "validation", { ...datasetOptions, hub })
-      : await openDataset(validation, "validation", { ...sourceOptions(train), hub });
+      : await openDataset(validation, "validation", { ...plainOptions, hub });
+    const evaluationSets = await openEvaluationSets(train, { ...plainOptions, hub });
     const heldOut = await Samples.open(held, train.questions_per_row);
     const all = Array.from({ length: heldOut.length }, (_, i) => i);
-    return { loader, dataset, heldOut, indices: sampleOf(all, train.eval_limit ?? Infinity) };
+    const indices = sampleOf(all, train.eval_limit ?? Infinity);
+    return { loader, dataset, heldOut, indices, evaluationSets, revisions };
   } catch (error) {
     loader.close();
     throw error;
@@ -91,13 +104,6 @@ function sourceOptions(train: TrainConfig): DatasetOptions {
     },
     download: train.dataset_download,
   };
-}
-
-/** `most` of `indices`, chosen at random but always the same, in their order. */
-export function sampleOf(indices: readonly number[], most: number): readonly number[] {
-  if (indices.length <= most) return indices;
-  const order = permutation(indices.length, new Random(0));
-  return [...order.subarray(0, most)].sort((a, b) => a - b).flatMap((i) => indices[i] ?? []);
 }
 
 function trainingSpec(

@@ -21,8 +21,16 @@ export interface TrainingReport extends Score {
   readonly by_category: Readonly<Record<string, Score>>;
   /** Accuracy of always giving each kind of question's most frequent answer; null for multiple choice. */
   readonly baseline_accuracy: number | null;
-  /** On `test_dataset_path`, where there is one. */
+  /** On `test_dataset_path`, where there is one, by drawing answers as nanoVLM does. */
   readonly test_accuracy: number | null;
+  /** The same with the likeliest answers. */
+  readonly test_accuracy_greedy: number | null;
+  /** With the likeliest answers, on the test and the further datasets, by name. */
+  readonly datasets: Readonly<Record<string, Score>>;
+  /** The page of the repository that it was pushed to; null where that was not asked for, or failed. */
+  readonly pushed: string | null;
+  /** Why the push failed, and how to push by hand; null where it did not. */
+  readonly push_error: string | null;
   /** What the plan said that training takes on the GPU. */
   readonly planned_bytes: number;
   /** The most that it took there before the first evaluation. */
@@ -37,7 +45,7 @@ export interface TrainingReport extends Score {
 
 /** The report for people. */
 export function reportText(report: TrainingReport): string {
-  const { baseline_accuracy: baseline, test_accuracy: test } = report;
+  const { baseline_accuracy: baseline, test_accuracy: test, pushed } = report;
   const lines = report.examples.map(({ question, expected, given }) =>
     `  ${question.replaceAll(/\s+/g, " ")}  model: ${JSON.stringify(given)}  true: ${
       JSON.stringify(expected)
@@ -53,9 +61,13 @@ export function reportText(report: TrainingReport): string {
     ...(baseline === null
       ? []
       : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
-    ...(test === null ? [] : [`Multiple-choice test: ${percent(test)}`]),
+    ...Object.entries(report.datasets).map(([name, { accuracy, correct, total }]) =>
+      `${name}: ${percent(accuracy)} (${correct} of ${total})`
+    ),
+    ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
     `\nFive held-out pictures:`,
     ...lines,
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
+    ...(pushed === null ? [] : [`Pushed to ${pushed}`]),
   ].join("\n");
 }

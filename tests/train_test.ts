@@ -14,6 +14,7 @@ import { tokenizerFor } from "../data/tokenizer.ts";
 import { evaluate } from "../eval.ts";
 import { LossMeter } from "../model/evaluation_step.ts";
 import { Generator } from "../model/generator.ts";
+import { savedRun } from "../model/trainer_state.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
 import { Display } from "../runs/display.ts";
 import { readHistory } from "../runs/run_history.ts";
@@ -31,6 +32,12 @@ interface Line {
   readonly loss_scale?: number;
   readonly skipped_steps?: number;
   readonly accuracy?: number;
+  readonly test_accuracy?: number;
+  readonly test_accuracy_greedy?: number;
+  readonly datasets?: Record<
+    string,
+    { accuracy: number; total: number; sampled_accuracy?: number }
+  >;
 }
 
 async function run(...args: string[]) {
@@ -83,6 +90,31 @@ Deno.test({
     const page = await Deno.readTextFile(`${out}/report.html`);
     assertStringIncludes(page, `Finished · 3 of 3 steps`);
     assertEquals(page.match(/<img src="data:image\/png/g)?.length, 7);
+  },
+});
+
+Deno.test({
+  name:
+    "train() asks the test and further datasets at every evaluation, and the test says what is best",
+  ignore,
+  fn: async () => {
+    const { lines, report } = await run(
+      ...smallRun(data, out),
+      ...["--set", `test_dataset_path=${data}`, "--eval-dataset", "shapes", "--eval-limit", "8"],
+    );
+    const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
+    assertEquals(evaluations.map(({ step }) => step), [2, 3, report.best_step]);
+    for (const { datasets, ...line } of evaluations) {
+      assertEquals(Object.keys(datasets!), [data, "shapes"]);
+      const test = datasets![data]!;
+      assertEquals(line.test_accuracy, test.sampled_accuracy);
+      assertEquals([line.test_accuracy_greedy, test.total], [test.accuracy, 8]);
+      // The test is the validation part here, so the same questions were asked.
+      assertEquals(test.accuracy, line.accuracy);
+    }
+    const best = Math.max(...evaluations.slice(0, 2).map(({ test_accuracy }) => test_accuracy!));
+    assertEquals(savedRun(out)!.state.best!.accuracy, best);
+    assertEquals([report.test_accuracy, report.datasets["shapes"]?.total], [best, 8]);
   },
 });
 

@@ -99,13 +99,15 @@ interface Target {
   readonly endpoint: string;
 }
 
-function requireToken(token: string | undefined, { name, endpoint }: Target): string {
+/** The token. @throws {HubError} where there is none, or none of the Hub's */
+export function requireToken(token: string | undefined, { name, endpoint }: Target): string {
   if (token?.startsWith("hf_")) return token;
   const found = token === undefined ? "no token" : 'a token that does not begin with "hf_"';
   throw new HubError(`Cannot push to "${name}": found ${found}, expected one. ${remedy(endpoint)}`);
 }
 
-function remedy(endpoint: string): string {
+/** How to get a token that may write. */
+export function remedy(endpoint: string): string {
   return `Make a token with write access at ${endpoint}/settings/tokens and set HF_TOKEN, or run: hf auth login`;
 }
 
@@ -129,17 +131,23 @@ async function createIfNeeded(name: string, isPrivate: boolean, hub: Hub): Promi
     const info = await modelInfo({ ...hub, name }).catch((cause) => {
       throw isThere ? cause : error;
     });
-    if (isPrivate && !info.private) {
-      throw new HubError(
-        `Cannot push to "${name}" privately: found a public repository, expected a private one or none. Make it private ` +
-          `at ${hub.hubUrl}/${name}/settings, or push without --private`,
-      );
-    }
+    if (isPrivate && !info.private) throw publicError(name, hub.hubUrl);
   }
 }
 
+/** What to say of a public repository where a private one is asked for. */
+export function publicError(name: string, endpoint: string): HubError {
+  return new HubError(
+    `Cannot push to "${name}" privately: found a public repository, expected a private one or none. Make it private ` +
+      `at ${endpoint}/${name}/settings, or push without --private`,
+  );
+}
+
 /** Any failure in words that say what to do. */
-function hubError(error: unknown, { name, endpoint, token }: Target & { token: string }): unknown {
+export function hubError(
+  error: unknown,
+  { name, endpoint, token }: Target & { token: string },
+): unknown {
   if (!(error instanceof HubApiError)) return error;
   const { statusCode: status, data } = error;
   const text = serverMessage(JSON.stringify(data ?? {}), token);

@@ -38,6 +38,7 @@
   const FROM_ZERO = { min: { pad: 0, hard: 0, soft: 0, mode: 1 }, max: { pad: 0.1 } };
 
   const kinds = Object.keys(runs[0].kinds);
+  const datasets = [...new Set(runs.flatMap((run) => Object.keys(run.datasets)))];
   const CHARTS = [
     ...lossCharts(),
     {
@@ -54,6 +55,13 @@
         curves: kinds.map((kind) => ({ label: kind, from: "kinds", key: kind })),
       }]
       : []),
+    // A line is a dataset of one run, or one dataset's of all runs.
+    ...(isSingle ? [datasets] : datasets.map((name) => [name])).map((names) => ({
+      title: isSingle ? "Accuracy on other datasets" : `Accuracy on ${names[0]}`,
+      format: percent,
+      range: [0, 1],
+      curves: names.map((name) => ({ label: name, from: "datasets", key: name })),
+    })),
     {
       title: "Learning rates",
       format: rate,
@@ -108,7 +116,7 @@
   function linesOf({ curves }) {
     return runs.flatMap((run, r) =>
       hiddenRuns.has(r) ? [] : curves.flatMap((curve, c) => {
-        const x = run[curve.from === "kinds" ? "evaluations" : curve.from].step;
+        const x = run[curve.from === "steps" ? "steps" : "evaluations"].step;
         const y = run[curve.from][curve.key] ?? [];
         if (!y.some((value) => value !== null)) return [];
         const colour = cssColour(`series-${(isSingle ? c : r) % COLOURS}`);

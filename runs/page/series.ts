@@ -33,6 +33,8 @@ export interface Series {
   readonly evaluations: Columns;
   /** Accuracies by kind of question, for the steps of `evaluations`. */
   readonly kinds: Columns;
+  /** Accuracies on further datasets, likewise. */
+  readonly datasets: Columns;
   /** Steps that a point of `steps` is the mean of. */
   readonly stepsPerPoint: number;
 }
@@ -44,6 +46,7 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
     { length: Math.ceil(steps.length / stepsPerPoint) },
     (_, i) => steps.slice(i * stepsPerPoint, (i + 1) * stepsPerPoint),
   );
+  const datasets = Object.keys(evaluations.at(-1)?.datasets ?? {});
   const kinds = Object.keys(evaluations.at(-1)?.by_category ?? {}).sort();
   return {
     name,
@@ -58,6 +61,9 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
       kinds.map((
         kind,
       ) => [kind, evaluations.map((e) => rounded(e.by_category[kind]?.accuracy ?? NaN))]),
+    ),
+    datasets: Object.fromEntries(
+      datasets.map((name) => [name, evaluations.map((e) => rounded(e.datasets[name] ?? NaN))]),
     ),
   };
 }

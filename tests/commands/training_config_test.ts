@@ -65,6 +65,19 @@ Deno.test("trainingRequest() joins data sets given one by one, and takes how the
   await assertRejects(() => request("--columns", "picture=photo"), UsageError, "picture=photo");
 });
 
+Deno.test("trainingRequest() takes datasets to evaluate on one by one, whose names may have commas", async () => {
+  const line = "--eval-dataset a:b,c --eval-dataset d --push-to me/a --private";
+  const { train } = (await request("--preset", "222m", ...line.split(" "))).config;
+  assertEquals(train.eval_datasets, ["a:b,c", "d"]);
+  assertEquals(train.test_dataset_path, "Lin-Chen/MMStar", "that is asked too");
+  assertEquals([train.push_to, train.push_private], ["me/a", true]);
+  const { train: plain } = (await request("--set", "eval_datasets=a,b")).config;
+  assertEquals(plain.eval_datasets, ["a", "b"]);
+  const file = await fileWith('{"eval_datasets": ["a:b,c", "d"], "dataset_weights": [1, 2]}');
+  const { train: fromFile } = (await request("--config", file)).config;
+  assertEquals([fromFile.eval_datasets, fromFile.dataset_weights], [["a:b,c", "d"], [1, 2]]);
+});
+
 Deno.test("trainingRequest() takes --epochs instead of the preset's steps", async () => {
   const { train } = (await request("--epochs", "2")).config;
   assertEquals([train.epochs, train.max_training_steps], [2, null]);
@@ -126,7 +139,7 @@ async function savedRunIn(folder: string): Promise<void> {
     },
     config: { vlm, train: { ...train, train_dataset_path: "shapes", max_training_steps: 9 } },
     loader: { seed: 0, epoch: 0, index: 0 },
-    data: { samples: 9, held_out: 1 },
+    data: { samples: 9, held_out: 1, revisions: {} },
     device: { description: "", tuning: {} as Tuning },
     plan: { micro_batch_size: 3, recompute: "on" },
     log: {

@@ -39,6 +39,16 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
+/** Who the token belongs to. */
+const WHO = {
+  type: "user",
+  name: "me",
+  orgs: [{ type: "org", name: "friends", roleInOrg: "write" }, {
+    ...{ type: "org", name: "readers", roleInOrg: "read" },
+  }],
+  auth: { type: "access_token", accessToken: { displayName: "test", role: "write" } },
+};
+
 /** Answers everything that an upload asks. Owners called "others" may not be written to. */
 export const uploadRoute: Route = async (request, store) => {
   const url = new URL(request.url);
@@ -48,13 +58,15 @@ export const uploadRoute: Route = async (request, store) => {
       .exec(url.pathname) ?? [];
   const isComplete = url.pathname === "/api/complete_multipart";
   const isCreate = url.pathname === "/api/repos/create";
-  if (!isCreate && !isComplete && call === "") return undefined;
+  const isWhoAmI = url.pathname === "/api/whoami-v2";
+  if (!isCreate && !isComplete && !isWhoAmI && call === "") return undefined;
   if (call === "/revision/HEAD") return infoAnswer(store, name);
   const body = await request.text();
   if (isComplete) return await completeAnswer(url, JSON.parse(body), store);
   if (request.headers.get("Authorization") !== `Bearer ${store.token}`) {
     return refusal(401, "Invalid username or password.");
   }
+  if (isWhoAmI) return Response.json(WHO);
   if (isCreate) return createAnswer(JSON.parse(body), url, store);
   const repository = store.find("model", name);
   if (!repository) return refusal(404, "Repository not found");

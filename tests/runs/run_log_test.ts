@@ -2,6 +2,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { openDataset, Samples } from "../../data/datasets.ts";
 import { decodeImage } from "../../data/image.ts";
+import type { SetResult } from "../../runs/evaluations.ts";
+import { readHistory } from "../../runs/run_history.ts";
 import { RunLog } from "../../runs/run_log.ts";
 
 const STEP = {
@@ -17,7 +19,8 @@ async function resultOf(count: number, given = "red") {
     return { index, question, expected, given, isCorrect: given === expected };
   }));
   const score = { accuracy: 0.25, correct: count / 4, total: count };
-  return { ...score, loss: 1.5, by_category: { color: score }, answers };
+  const validation = { ...score, loss: 1.5, by_category: { color: score }, answers };
+  return { validation, test: undefined, sets: new Map<string, SetResult>() };
 }
 
 function linesOf(folder: string): Record<string, unknown>[] {
@@ -87,5 +90,34 @@ Deno.test("a RunLog goes on after a step as if nothing had come behind it, with 
   assertEquals(shown(lines[3]), shown(lines[1]));
   RunLog.open(folder).close();
   assertEquals(Deno.readTextFileSync(`${folder}/metrics.jsonl`), "");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a RunLog notes the test and each further dataset, for people, tools and the page", async () => {
+  const folder = Deno.makeTempDirSync();
+  const results = await resultOf(8);
+  const sampled = { accuracy: 0.125, correct: 1, total: 8 };
+  const test = { ...results.validation, accuracy: 0.5, correct: 4, sampled };
+  const other = { ...results.validation, accuracy: 0.75, correct: 6, loss: NaN };
+  const sets = new Map<string, SetResult>([["owner/test", test], ["./other,one", other]]);
+  const log = RunLog.open(folder);
+  await log.evaluation(3, { ...results, test, sets }, { samples, isBest: true });
+  log.close();
+  const [line] = linesOf(folder);
+  assertEquals([line!["test_accuracy"], line!["test_accuracy_greedy"]], [0.125, 0.5]);
+  assertEquals([line!["accuracy"], line!["best"]], [0.25, true]);
+  assertEquals(line!["datasets"], {
+    "owner/test": { accuracy: 0.5, correct: 4, total: 8, loss: 1.5, sampled_accuracy: 0.125 },
+    "./other,one": { accuracy: 0.75, correct: 6, total: 8, loss: null },
+  });
+  const [{ datasets } = {}] = readHistory(folder).evaluations;
+  assertEquals(datasets, { "owner/test": 0.5, "owner/test, drawn": 0.125, "./other,one": 0.75 });
+  const events = [...Deno.readDirSync(folder)].find(({ name }) => name.includes("tfevents"))!.name;
+  const text = new TextDecoder("latin1").decode(Deno.readFileSync(`${folder}/${events}`));
+  for (const tag of ["owner/test/sampled_accuracy", "./other,one/accuracy"]) {
+    assertStringIncludes(text, tag);
+  }
+  const page = Deno.readTextFileSync(`${folder}/report.html`);
+  assertStringIncludes(page, '"datasets":{"owner/test":[0.5],"owner/test, drawn":[0.125]');
   await Deno.remove(folder, { recursive: true });
 });

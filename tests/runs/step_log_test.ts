@@ -241,3 +241,14 @@ Deno.test("a StepLog says once that questions are too long, and stops where all 
   runLog.close();
   other.runLog.close();
 });
+
+Deno.test("a StepLog shows in a log file how much time is left after ten steps, however soon", () => {
+  const { log, shown, runLog } = newLog(1600);
+  for (let step = 1; step <= 12; step++) {
+    log.take({ step, samples: 64, tokens: 4000, rates: RATES, cut: 0 });
+    log.settle([{ loss: 0.5, gradientNorm: 1.5 }], DATA);
+  }
+  assertEquals(shown.map((line) => line.trim().split("/")[0]), ["1", "10"]);
+  assertMatch(shown[1]!, / [\d:]+ left$/);
+  runLog.close();
+});

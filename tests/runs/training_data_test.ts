@@ -3,7 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Shapes } from "../../data/shapes.ts";
 import { presets, type TrainConfig } from "../../model/config.ts";
 import { baselineAccuracy } from "../../runs/baseline.ts";
-import { openTrainingData, sampleOf } from "../../runs/training_data.ts";
+import { sampleOf } from "../../runs/evaluations.ts";
+import { openTrainingData } from "../../runs/training_data.ts";
 import { writeDataset } from "../run_helpers.ts";
 
 const folder = await writeDataset(); // 12 rows to train on, 5 to hold out, 4 questions each

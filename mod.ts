@@ -104,6 +104,8 @@ export { type Choice, choosePlan, type MemoryRequest } from "./model/plan_choice
 export { planTraining, type TrainingPlan } from "./model/training_plan.ts";
 export { type StepResult, Trainer, type TrainerOptions } from "./model/training_step.ts";
 export { train, type TrainingReport } from "./train.ts";
+export { type SavedRun, savedRun, type TrainerState } from "./model/trainer_state.ts";
+export { type Stop, StopSignals } from "./runs/stop_signals.ts";
 export { Display, type Output } from "./runs/display.ts";
 export type { Example } from "./runs/examples.ts";
 export type { Score } from "./runs/report.ts";

@@ -183,11 +183,11 @@ async function prepare(request: TrainingRequest, display: Display): Promise<Eval
     const stepsBefore = resume?.state.step ?? 0;
     const parts = { config, checkpoint, steps, data, plan };
     if (resume && !force) requireSame(resume, { ...parts, device });
+    const { keep = KEPT_CHECKPOINTS } = request;
+    const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
     const runLog = RunLog.open(out, resume?.state);
     runLog.begin({ ...parts, device });
     await copyTokenizer(tokenizerName, out);
-    const { keep = KEPT_CHECKPOINTS } = request;
-    const checkpoints = new Checkpoints(out, { keep, newest: stepsBefore });
     const { seed, initialization } = train;
     const frozen = frozenParts(train);
     const options = { training: true, frozen, dtype, seed, initialization, backbones };

@@ -7,6 +7,7 @@
  */
 import { Message, MessageHeader, RecordBatchReader, Vector } from "apache-arrow";
 import type { RangeReader } from "./hub.ts";
+import { checkMessage } from "./arrow_check.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
 import {
   checkRows,
@@ -45,8 +46,9 @@ async function readMessage(file: RangeReader, start: number): Promise<Place | un
   if (length > LONGEST_HEAD || start + headBytes > file.byteLength) {
     throw new Error(`a message's head of ${length} bytes at byte ${start}`);
   }
-  const head = await file.slice(start + headBytes - length, start + headBytes);
-  const message = Message.decode(new Uint8Array(head));
+  const head = new Uint8Array(await file.slice(start + headBytes - length, start + headBytes));
+  checkMessage(head);
+  const message = Message.decode(head);
   const bodyBytes = message.bodyLength;
   if (bodyBytes < 0 || start + headBytes + bodyBytes > file.byteLength) {
     throw new Error(`a message's body of ${bodyBytes} bytes at byte ${start + headBytes}`);
@@ -70,7 +72,7 @@ async function readMessages(file: RangeReader): Promise<Place[]> {
 function rowsOf({ message, bodyBytes }: Place, columns: number): number {
   if (!message.isRecordBatch()) throw new Error("a message that is no batch");
   const { length, nodes, buffers } = message.header();
-  checkRows(length, bodyBytes);
+  for (const node of [{ length }, ...nodes]) checkRows(node.length, bodyBytes);
   if (columns > 0 && nodes[0]?.length !== length) {
     throw new Error(`${nodes[0]?.length} values in the first column for ${length} rows`);
   }
@@ -79,14 +81,21 @@ function rowsOf({ message, bodyBytes }: Place, columns: number): number {
   return length;
 }
 
-/** A value without Arrow's wrappings: vectors become arrays, structs plain objects. */
-function toPlain(value: unknown): unknown {
-  if (value instanceof Vector) return Array.from(value, toPlain);
+/**
+ * A value without Arrow's wrappings: vectors become arrays, structs plain objects.
+ *
+ * @param most items that a list can have
+ */
+function toPlain(value: unknown, most: number): unknown {
+  if (value instanceof Vector) {
+    if (value.length > most) throw new Error(`a list of ${value.length} items`);
+    return Array.from(value, (item) => toPlain(item, most));
+  }
   const isStruct = typeof value === "object" && value !== null && "toJSON" in value &&
     !(value instanceof Uint8Array) && !(value instanceof Date);
   if (!isStruct) return value;
   const fields = Object.entries((value as { toJSON(): object }).toJSON());
-  return Object.fromEntries(fields.map(([name, field]) => [name, toPlain(field)]));
+  return Object.fromEntries(fields.map(([name, field]) => [name, toPlain(field, most)]));
 }
 
 /** Decodes a batch, which stands behind the schema and all dictionaries in a stream of its own. */
@@ -96,6 +105,7 @@ async function readBatch(
   columns: readonly string[] | undefined,
 ): Promise<DataRecord[]> {
   const parts: Uint8Array[] = [];
+  const bodyBytes = places.reduce((sum, place) => sum + place.bodyBytes, 0);
   for (const { start, headBytes, bodyBytes } of places) {
     parts.push(new Uint8Array(await file.slice(start, start + headBytes + bodyBytes)));
   }
@@ -106,7 +116,7 @@ async function readBatch(
       return vector && (columns?.includes(name) ?? true) ? [{ name, vector }] : [];
     });
     for (let row = 0; row < batch.numRows; row++) {
-      const fields = vectors.map(({ name, vector }) => [name, toPlain(vector.get(row))]);
+      const fields = vectors.map(({ name, vector }) => [name, toPlain(vector.get(row), bodyBytes)]);
       records.push(Object.fromEntries(fields));
     }
   }

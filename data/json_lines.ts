@@ -67,11 +67,6 @@ class LineIndex {
     this.#number++;
     this.#isEmpty = true;
   }
-
-  /** Leaves out the file's first bytes. */
-  skip(bytes: number): void {
-    this.#lineStart = bytes;
-  }
 }
 
 interface LinesFile {
@@ -90,7 +85,6 @@ async function indexLines({ name, open }: DataFile): Promise<LinesFile> {
     if (start === 0 && BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte)) {
       offset = BYTE_ORDER_MARK.length;
       bytes = bytes.subarray(offset);
-      lines.skip(offset);
     }
     lines.take(bytes, offset);
   }

@@ -4,10 +4,17 @@
  *
  * Source: hyparquet, with hyparquet-compressors for Zstandard, Gzip, Brotli and LZ4.
  */
-import { type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from "hyparquet";
+import {
+  type ColumnMetaData,
+  type FileMetaData,
+  parquetMetadata,
+  parquetRead,
+  parquetSchema,
+} from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { RangeReader } from "./hub.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
+import { checkFooter, checkPages, levelsOf } from "./parquet_check.ts";
 import {
   checkRows,
   type DataRecord,
@@ -21,22 +28,74 @@ import {
 /** Footers that are read at once. */
 const FOOTERS_AT_ONCE = 8;
 
+/** Ranges of a file that are this near to each other are read as one, in bytes. */
+const NEAR = 2 ** 16;
+/** The end of a file that is read first: most footers are shorter. */
+const FIRST_READ = 2 ** 17;
+const MAGIC = "PAR1";
+
 interface Place {
   readonly file: RangeReader;
   readonly metadata: FileMetaData;
+  /** All columns of the row group. */
+  readonly chunks: readonly ColumnMetaData[];
   /** First row within its file. */
   readonly start: number;
   readonly rows: number;
 }
 
+/** Where a column's pages are. */
+function rangeOf(chunk: ColumnMetaData): { start: number; end: number } {
+  const { dictionary_page_offset: dictionary, data_page_offset: data } = chunk;
+  const start = Number(dictionary && dictionary < data ? dictionary : data);
+  return { start, end: start + Number(chunk.total_compressed_size) };
+}
+
+/** Reads columns of a row group, in few ranges, and checks their pages. */
+async function fetchColumns(
+  { file, metadata, chunks }: Place,
+  columns: readonly string[] | undefined,
+): Promise<RangeReader> {
+  const wanted = chunks.filter(({ path_in_schema: [name] }) =>
+    columns?.includes(name ?? "") ?? true
+  )
+    .map((chunk) => ({ chunk, ...rangeOf(chunk) })).sort((a, b) => a.start - b.start);
+  const ranges: { start: number; end: number }[] = [];
+  for (const { start, end } of wanted) {
+    if (!(start >= 0 && start <= end && end <= file.byteLength)) {
+      throw new Error(`a column from byte ${start} to ${end}`);
+    }
+    const last = ranges.at(-1);
+    if (last && start <= last.end + NEAR) last.end = Math.max(last.end, end);
+    else ranges.push({ start, end });
+  }
+  const read = await Promise.all(
+    ranges.map(async ({ start, end }) => ({ start, end, bytes: await file.slice(start, end) })),
+  );
+  const view = (start: number, end: number): Uint8Array<ArrayBuffer> => {
+    const range = read.find((one) => start >= one.start && end <= one.end);
+    if (!range) throw new Error(`a column from byte ${start} to ${end}`);
+    return new Uint8Array(range.bytes, start - range.start, end - start);
+  };
+  const schema = parquetSchema(metadata);
+  for (const { chunk, start, end } of wanted) {
+    checkPages(view(start, end), chunk, levelsOf(schema, chunk.path_in_schema));
+  }
+  return {
+    byteLength: file.byteLength,
+    slice: (start, end = file.byteLength) => Promise.resolve(view(start, end).slice().buffer),
+  };
+}
+
 /** Columns of a row group, of exactly the promised length. */
 async function readColumns(
-  { file, metadata, start, rows }: Place,
+  place: Place,
   columns: readonly string[] | undefined,
 ): Promise<Map<string, unknown[]>> {
+  const { metadata, start, rows } = place;
   const values = new Map<string, unknown[]>();
   await parquetRead({
-    file,
+    file: await fetchColumns(place, columns),
     metadata,
     rowStart: start,
     rowEnd: start + rows,
@@ -76,13 +135,13 @@ function groupsOf(name: string, file: RangeReader, metadata: FileMetaData): Grou
   const groups = metadata.row_groups.map((group) => {
     const rows = Number(group.num_rows);
     checkRows(rows, file.byteLength);
-    for (const { meta_data: column } of group.columns) {
+    const chunks = group.columns.flatMap(({ meta_data: column }) => column ?? []);
+    for (const { num_values: values } of chunks) {
+      checkRows(Number(values), file.byteLength);
       // A list is at least one value, also where it is empty.
-      if (column && Number(column.num_values) < rows) {
-        throw new Error(`${column.num_values} values in a column for ${rows} rows`);
-      }
+      if (values < rows) throw new Error(`${values} values in a column for ${rows} rows`);
     }
-    const place = { file, metadata, start, rows };
+    const place = { file, metadata, chunks, start, rows };
     start += rows;
     const read = async (chosen?: readonly string[]) => {
       try {
@@ -96,11 +155,29 @@ function groupsOf(name: string, file: RangeReader, metadata: FileMetaData): Grou
   return { name, columns, groups };
 }
 
+/** The metadata at a file's end, in front of its length and the magic. */
+async function readMetadata(file: RangeReader): Promise<FileMetaData> {
+  const { byteLength } = file;
+  if (byteLength < 12) throw new Error(`${byteLength} bytes`);
+  let start = Math.max(0, byteLength - FIRST_READ);
+  let end = new Uint8Array(await file.slice(start, byteLength));
+  const length = new DataView(end.buffer).getUint32(end.length - 8, true);
+  const magic = new TextDecoder().decode(end.subarray(-4));
+  if (magic !== MAGIC) throw new Error(`"${magic}" at its end instead of "${MAGIC}"`);
+  if (length > byteLength - 12) throw new Error(`a footer of ${length} bytes`);
+  if (length + 8 > end.length) {
+    start = byteLength - 8 - length;
+    end = new Uint8Array(await file.slice(start, byteLength));
+  }
+  const footer = end.slice(end.length - 8 - length);
+  checkFooter(footer.subarray(0, length));
+  return parquetMetadata(footer.buffer);
+}
+
 async function readFooter({ name, open }: DataFile): Promise<GroupedFile> {
   const file = await open();
   try {
-    if (file.byteLength < 12) throw new Error(`${file.byteLength} bytes`);
-    return groupsOf(name, file, await parquetMetadataAsync(file));
+    return groupsOf(name, file, await readMetadata(file));
   } catch (error) {
     throw readError("Parquet", name, error);
   }

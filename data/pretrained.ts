@@ -66,7 +66,7 @@ export async function pretrainedFolder(
     return await repository.download(await filesOf(repository, kind));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
-    const message = `${error.message} (There is no folder of that name on this machine either.)`;
+    const message = `${error.message}; there is no folder "${name}" on this machine either`;
     const { status } = error;
     throw new HubError(message, { cause: error, ...(status === undefined ? {} : { status }) });
   }

@@ -28,6 +28,7 @@ function partsOf(path: string): string[] {
   if (normalized.includes("\0")) throw refuse(path, "a NUL character");
   const parts = normalized.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) throw refuse(path, `".."`);
+  if (parts.length === 0) throw refuse(path, "no name");
   return parts;
 }
 

@@ -10,6 +10,7 @@ import { formatState, type SavedRun, type TrainerState } from "../model/trainer_
 import { loadTrainingState, saveTrainingState } from "../model/training_state.ts";
 import { tuningOf } from "../model/tuning.ts";
 import type { BestModel } from "./best_model.ts";
+import { unwritable } from "./metrics.ts";
 import type { Run } from "./run.ts";
 import { RunFolder } from "./run_folder.ts";
 
@@ -26,12 +27,26 @@ export class Checkpoints {
   /** Steps that the newest one has taken; 0 where there is none. */
   #newest: number;
 
-  /** Of the run in folder `out`, which has checkpoints already where it is resumed. */
-  constructor(out: string, options: { keep: number; newest: number }) {
-    this.#folder = new RunFolder(out, options.keep);
-    this.#newest = options.newest;
-    if (options.newest === 0) this.#folder.clear();
-    else this.#folder.clean(options.newest);
+  private constructor(folder: RunFolder, newest: number) {
+    this.#folder = folder;
+    this.#newest = newest;
+  }
+
+  /**
+   * Of the run in folder `out`, which goes on from the checkpoint after `newest` steps, or begins where that is 0.
+   *
+   * @throws {Error} where the folder cannot be written
+   */
+  static async open(out: string, options: { keep: number; newest: number }): Promise<Checkpoints> {
+    const folder = new RunFolder(out, options.keep);
+    try {
+      await Deno.mkdir(out, { recursive: true });
+      if (options.newest === 0) folder.clear();
+      else await folder.goOnFrom(options.newest);
+    } catch (cause) {
+      throw unwritable(out, cause);
+    }
+    return new Checkpoints(folder, options.newest);
   }
 
   /** Steps that the newest one has taken; 0 where there is none. */

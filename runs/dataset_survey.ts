@@ -173,7 +173,8 @@ class Scan {
       if (error instanceof HubError) throw error;
       const message = error instanceof Error ? error.message : String(error);
       if (error instanceof SyntaxError) this.#noteDamage(index, message);
-      this.#drop(/picture/.test(message) ? "no picture" : "bad record", index, message);
+      const isPicture = /picture/.test(message.replaceAll(/"[^"]*"/g, '""')); // not by a path's name
+      this.#drop(isPicture ? "no picture" : "bad record", index, message);
     }
   }
 

@@ -18,8 +18,11 @@ export function downloadDisplay(output: typeof Deno.stderr = Deno.stderr): HubOp
   let shown = performance.now();
   return {
     onProgress: (progress) => {
-      const isDone = progress.receivedBytes >= progress.totalBytes;
-      if (isDone) return display.print(`Downloaded ${progress.path}, ${size(progress.totalBytes)}`);
+      const { filesDone, files, path, totalBytes } = progress;
+      if (filesDone === files) {
+        const what = files === 1 ? path : `${files} files`;
+        return display.print(`Downloaded ${what}, ${size(totalBytes)}`);
+      }
       if (performance.now() - shown < pause) return;
       shown = performance.now();
       display.update(progressLine(progress));

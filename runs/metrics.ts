@@ -62,7 +62,8 @@ export class Metrics implements Disposable {
   }
 }
 
-function unwritable(folder: string, cause: unknown): Error {
+/** The error for an output folder that refuses. */
+export function unwritable(folder: string, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new Error(
     `Cannot write to the output folder "${folder}": ${reason}, expected a folder to write in and room there; choose another ` +

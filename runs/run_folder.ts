@@ -20,9 +20,13 @@ export class RunFolder {
   /** Keeps the newest `keep` checkpoints in the folder `path`. */
   constructor(readonly path: string, readonly keep: number) {}
 
-  /** Removes what a process left that was killed while it wrote or removed, checkpoints before step `step` too. */
-  clean(step: number): void {
+  /**
+   * Goes on from the checkpoint after step `step`, which `latest` names from now on: removes what a process left that was
+   * killed while it wrote or removed, old checkpoints too.
+   */
+  async goOnFrom(step: number): Promise<void> {
     this.#removePartial();
+    await this.#point(step);
     const later = this.#steps().filter((other) => other > step);
     this.#prune([...later, ...this.#newest(step)]);
   }
@@ -57,18 +61,22 @@ export class RunFolder {
       await Deno.mkdir(beside);
       await fill(beside);
       await syncFolder(beside);
-      await remove(`${this.path}/${name}`); // one that no `latest` ever named, or of a run that was gone back in
+      await remove(`${this.path}/${name}`); // `latest` names an earlier one
       await Deno.rename(beside, `${this.path}/${name}`);
       await syncFolder(this.path);
-      const text = new TextEncoder().encode(`${name}\n`);
-      await writeBeside(`${this.path}/${LATEST}`, (file) => writeAll(file, text));
-      await syncFolder(this.path);
+      await this.#point(step);
     } catch (error) {
       await remove(beside).catch(() => {}); // the next start does it
       throw error;
     }
     this.#prune(this.#newest(step));
     return `${this.path}/${name}`;
+  }
+
+  async #point(step: number): Promise<void> {
+    const text = new TextEncoder().encode(`${nameOf(step)}\n`);
+    await writeBeside(`${this.path}/${LATEST}`, (file) => writeAll(file, text));
+    await syncFolder(this.path);
   }
 
   /** The folder of the checkpoint after step `step`. */

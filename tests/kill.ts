@@ -42,6 +42,7 @@ export async function killRuns({ kills, steps, seed, onKill }: KillOptions): Pro
     await Deno.rename(out, expected);
     for (let run = 1; done.length < kills; run++) {
       let isOver = false;
+      let newest = 0;
       while (!isOver && done.length < kills) {
         const isSaved = await exists(out) && assertWhole(out);
         const flags = isSaved ? [`--resume=${out}`] : resumableRun(out, steps);
@@ -49,6 +50,10 @@ export async function killRuns({ kills, steps, seed, onKill }: KillOptions): Pro
         if (!killed) isOver = true;
         else {
           const step = assertWholeIfThere(out);
+          if (step < newest) {
+            throw new Error(`Cannot go on from step ${newest}: only ${step} is left`);
+          }
+          newest = step;
           const left = { run, step, ...killed };
           done.push(left);
           onKill?.(left);
@@ -96,12 +101,17 @@ const MOMENTS = [
   ...["replacing latest", "removing an old checkpoint", "replacing model.safetensors"],
 ];
 
+const CALM = ["between checkpoints", "before the first checkpoint"];
+
 /** Kills a run at a random moment, every other time at one of those; undefined where it was over before. */
 async function kill(
   out: string,
   flags: readonly string[],
   { random, milliseconds }: { random: Random; milliseconds: number },
 ) {
+  // What an earlier kill has left says nothing about this process, until it is gone.
+  const before = momentOf(out);
+  let isFresh = CALM.includes(before);
   const begin = performance.now();
   const process = start(flags);
   const status = process.status;
@@ -109,14 +119,21 @@ async function kill(
   status.then(() => isOver = true);
   const moment = MOMENTS[random.below(2 * MOMENTS.length)];
   const from = random.below(Math.ceil(milliseconds));
-  while (!isOver && performance.now() - begin < from) await delay(1);
-  while (moment && !isOver && !isSoon(out, moment)) await delay(0);
+  while (!isOver && performance.now() - begin < from) {
+    isFresh ||= momentOf(out) !== before;
+    await delay(1);
+  }
+  while (moment && !isOver && !(isFresh && isSoon(out, moment))) {
+    isFresh ||= momentOf(out) !== before;
+    await delay(0);
+  }
   if (moment) await delay(random.below(3));
   const after = Math.round(performance.now() - begin);
   if (!isOver) process.kill("SIGKILL");
   const { signal, code } = await status;
   const stderr = new TextDecoder().decode((await process.stderr.bytes()).slice());
-  if (signal === "SIGKILL") return { millisecondsAfterStart: after, moment: momentOf(out) };
+  const left = isFresh ? momentOf(out) : "starting again";
+  if (signal === "SIGKILL") return { millisecondsAfterStart: after, moment: left };
   if (code !== 0) throw new Error(`Cannot go on with the run in "${out}": ${stderr}`);
   return undefined;
 }

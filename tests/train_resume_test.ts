@@ -70,14 +70,26 @@ function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Pr
     for (let step = 1; step <= steps; step++) {
       const isEvaluated = step % 3 === 0 || step === steps;
       const begun = step === 1 ? flags(out) : [`--resume=${out}`];
-      assertEquals(await stopped(step, begun, AT_ONCE), !isEvaluated);
-      if (!isEvaluated) continue;
-      // It was stopped while it evaluated; this time it is right after that.
-      const stop: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER };
-      const onLine = (line: string) => {
-        if (line.startsWith(`Step ${step}:`)) stop.signal = "SIGTERM";
+      if (!isEvaluated) {
+        assertEquals(await stopped(step, begun, AT_ONCE), true);
+        continue;
+      }
+      // Once while it evaluates, and once right after that.
+      const { promise: asked, resolve } = Promise.withResolvers<void>();
+      const during: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER, asked };
+      const ask = () => {
+        during.signal = "SIGTERM";
+        resolve();
       };
-      assertEquals(await stopped(step, [`--resume=${out}`], stop, onLine), true);
+      const whenTaken = (line: string) => {
+        if (line.startsWith(`${step}/`)) setTimeout(ask);
+      };
+      assertEquals(await stopped(step, begun, during, whenTaken), false);
+      const after: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER };
+      const whenEvaluated = (line: string) => {
+        if (line.startsWith(`Step ${step}:`)) after.signal = "SIGTERM";
+      };
+      assertEquals(await stopped(step, [`--resume=${out}`], after, whenEvaluated), true);
     }
     const report = await run([`--resume=${out}`]);
     // Time and memory are the machine's.
@@ -180,7 +192,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a run whose folder is removed, or whose data ends, says so and what to do",
+  name: "a run whose folder is removed says so and what to do",
   ignore,
   fn: () =>
     withFolder(async (folder) => {

@@ -6,18 +6,15 @@ import { localFile } from "../../data/local_file.ts";
 import { openParquet } from "../../data/parquet.ts";
 import { questionCategory } from "../../data/question_category.ts";
 import { GroupCache } from "../../data/records.ts";
-import { goldenImage, sharedPath, writeCauldron, writeColumns } from "./helpers.ts";
+import {
+  goldenImage,
+  inTemporaryFolder,
+  sharedPath,
+  writeCauldron,
+  writeColumns,
+} from "./helpers.ts";
 
 const PNG = goldenImage("1_gray.png");
-
-async function inTemporaryFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 const easyVqa = sharedPath("data/easy-vqa");
 Deno.test({

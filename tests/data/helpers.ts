@@ -2,6 +2,7 @@
  * Shared by the tests of the data room: golden files, data outside the checkout, and small
  * datasets written on the spot.
  */
+import type { DataFile } from "../../data/local_file.ts";
 import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
 
 /** Golden files of these tests. */
@@ -38,6 +39,11 @@ export function readSafetensors(url: URL | string) {
 /** Bytes of Base64 text. */
 export function fromBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** The path of a golden file or folder. */
+export function fromGolden(path: string): string {
+  return new URL(path, GOLDEN).pathname;
 }
 
 /** A golden picture file's bytes. */
@@ -84,6 +90,24 @@ export function writeCauldron(
 /** Writes a Parquet file of flat columns. */
 export function writeColumns(path: string, columnData: ColumnSource[]): void {
   Deno.writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })));
+}
+
+/** Makes a folder for a test, and removes it afterwards. */
+export async function inTemporaryFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Bytes as a file, called "in memory"; parts beyond the end are left out, as a file's are. */
+export function memoryFile(bytes: Uint8Array): DataFile {
+  const copy = new Uint8Array(bytes).buffer;
+  const { byteLength } = copy;
+  const slice = (start: number, end = byteLength) => Promise.resolve(copy.slice(start, end));
+  return { name: "in memory", open: () => Promise.resolve({ byteLength, slice }) };
 }
 
 /** Bytes one after the other: lists of them, text as Latin-1, and numbers as 3 bytes, lowest first. */

@@ -217,3 +217,19 @@ Deno.test("readSamples() marks the answer's tokens and the end as learned, and p
     assertStringIncludes(sample!.original, `data:image/jpeg;base64,${JPEG.toBase64()}`);
   }
 });
+
+Deno.test("a bad line is no missing picture, though the file's name speaks of pictures", async () => {
+  const root = await Deno.makeTempDir();
+  const folder = `${root}/my-pictures`;
+  await Deno.mkdir(folder);
+  await Deno.writeFile(`${folder}/a.png`, PNG);
+  const line = JSON.stringify({ image: "a.png", question: "what is it?", answer: "a square" });
+  const gone = line.replace("a.png", "gone.png");
+  await Deno.writeTextFile(`${folder}/metadata.jsonl`, [line, line.slice(0, 9), gone].join("\n"));
+  const survey = await surveyDataset(await openDataset(folder, "train"), OPTIONS);
+  assertEquals(
+    survey.dropped.map(({ reason, rows }) => [reason, rows]).sort(),
+    [["bad record", 1], ["no picture", 1]],
+  );
+  await Deno.remove(root, { recursive: true });
+});

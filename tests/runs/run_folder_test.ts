@@ -39,7 +39,11 @@ Deno.test("a RunFolder keeps what it has where a checkpoint cannot be written", 
 Deno.test("a RunFolder writes a checkpoint over one that latest never named, and drops those of later steps", () =>
   withFolder(async (folder) => {
     for (const step of [1, 2, 3]) await write(folder, step);
-    // The run is gone back in to step 2.
+    await folder.goOnFrom(2);
+    assertEquals([names(folder), latest(folder)], [
+      ["latest", "step-000002", "step-000003"],
+      "step-000002\n",
+    ]);
     await folder.write(3, (path) => Deno.writeTextFile(`${path}/model`, "again"));
     assertEquals(Deno.readTextFileSync(`${folder.path}/step-000003/model`), "again");
     await write(folder, 5);
@@ -57,7 +61,7 @@ Deno.test("a RunFolder is cleaned of what killed processes leave, but for checkp
     for (const name of ["model.safetensors", "model.safetensors.partial"]) {
       await Deno.writeTextFile(`${folder.path}/${name}`, "");
     }
-    folder.clean(3);
+    await folder.goOnFrom(3);
     const kept = ["latest", "model.safetensors", "step-000002", "step-000003", "step-000004"];
     assertEquals(names(folder), kept);
     folder.clear();

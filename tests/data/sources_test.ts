@@ -1,0 +1,253 @@
+/** Tests of datasets of several sources, of their parts, and of the schemas that are known. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { ConcatDataset } from "../../data/concat_dataset.ts";
+import { rowName } from "../../data/dataset.ts";
+import { parseColumns } from "../../data/dataset_options.ts";
+import { type Dataset, openDataset, Samples } from "../../data/datasets.ts";
+import { divideFiles } from "../../data/split_files.ts";
+import {
+  fromGolden,
+  goldenImage,
+  inTemporaryFolder,
+  sharedPath,
+  writeCauldron,
+  writeColumns,
+} from "./helpers.ts";
+
+const PNG = goldenImage("4_one_pixel_high.png");
+
+/** Writes rows whose questions are "<name> <number>". */
+function write(path: string, name: string, rows: number, rowGroupSize = 4): void {
+  const turn = (i: number): [string, string] => [`${name} ${i}`, "a"];
+  writeCauldron(
+    path,
+    Array.from({ length: rows }, (_, i) => ({ image: PNG, turns: [turn(i)] })),
+    rowGroupSize,
+  );
+}
+
+async function questions(dataset: Dataset): Promise<string[]> {
+  const rows = Array.from({ length: dataset.rows }, (_, index) => dataset.row(index));
+  return (await Promise.all(rows)).map(({ turns }) => turns[0]!.question);
+}
+
+const numbered = (name: string, from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => `${name} ${from + i}`);
+
+Deno.test("openDataset() joins sources in their order, with their row groups and weights", () =>
+  inTemporaryFolder(async (dir) => {
+    write(`${dir}/a.parquet`, "a", 10);
+    write(`${dir}/b.parquet`, "b", 5);
+    const dataset = await openDataset(`${dir}/a.parquet,${dir}/b.parquet`, "train", {
+      weights: [2, 0.5],
+    });
+    assertEquals(await questions(dataset), [...numbered("a", 0, 10), ...numbered("b", 0, 5)]);
+    assertEquals(dataset.groups!.map(({ start, rows }) => [start, rows]), [
+      [0, 4],
+      [4, 4],
+      [8, 2],
+      [10, 4],
+      [14, 1],
+    ]);
+    assertEquals(
+      dataset.parts!.map(({ start, rows, weight }) => [start, rows, weight]),
+      [[0, 10, 2], [10, 5, 0.5]],
+    );
+    assertEquals(rowName(dataset, 12), `${dir}/b.parquet, row 2`);
+    assertEquals(await dataset.turnCounts(), new Uint32Array(15).fill(1));
+    await assertRejects(async () => await dataset.row(15), RangeError, '"15"');
+    await assertRejects(async () => await dataset.row(-1), RangeError, '"-1"');
+    const mixed = await openDataset(`shapes,${dir}/a.parquet`, "train");
+    const groups = mixed.groups!;
+    assertEquals(groups.reduce((sum, { rows }) => sum + rows, 0), mixed.rows);
+    assert(
+      groups.every(({ start, rows }, at) => (groups[at + 1]?.start ?? mixed.rows) - start === rows),
+    );
+    assertEquals((await openDataset("shapes,shapes", "train")).groups, undefined);
+    for (const weights of [[1], [1, 2, 3], [1, 0], [1, -1], [1, NaN]]) {
+      const open = () => openDataset(`${dir}/a.parquet,${dir}/b.parquet`, "train", { weights });
+      await assertRejects(open, RangeError, "expected 2");
+    }
+  }));
+
+Deno.test("a joined dataset passes what is held on to the sources' own groups", () =>
+  inTemporaryFolder(async (dir) => {
+    const names = ["a", "b"];
+    for (const name of names) write(`${dir}/${name}.parquet`, name, 8, 4);
+    const spec = names.map((name) => `${dir}/${name}.parquet`).join();
+    const dataset = await openDataset(spec, "train", { cacheBytes: 0, heldOut: 0.25, rows: 15 });
+    assertEquals(dataset.groups!.map(({ start, rows }) => [start, rows]), [
+      [0, 4],
+      [4, 2],
+      [6, 4],
+      [10, 2],
+    ]);
+    dataset.hold!([1, 2]);
+    const held = [5, 7];
+    for (const row of held) await dataset.row(row);
+    for (const name of names) await Deno.truncate(`${dir}/${name}.parquet`, 4);
+    for (const row of held) await dataset.row(row); // from memory
+    await assertRejects(async () => await dataset.row(0), SyntaxError);
+    await assertRejects(async () => await dataset.row(11), SyntaxError);
+    dataset.hold!([]);
+    await assertRejects(async () => await dataset.row(5), SyntaxError);
+  }));
+
+Deno.test("held-out rows pass what is held on to the groups that they are from", () =>
+  inTemporaryFolder(async (dir) => {
+    write(`${dir}/a.parquet`, "a", 12, 4);
+    const options = { cacheBytes: 0, heldOut: 0.5 };
+    const dataset = await openDataset(`${dir}/a.parquet`, "validation", options);
+    assertEquals(dataset.groups!.map(({ start, rows }) => [start, rows]), [[0, 2], [2, 4]]);
+    dataset.hold!([0, 1]);
+    for (const row of [0, 5]) await dataset.row(row);
+    await Deno.truncate(`${dir}/a.parquet`, 4);
+    for (const row of [1, 4]) await dataset.row(row); // from memory
+  }));
+
+Deno.test("the last rows of each source are held out, unless it has a validation part", () =>
+  inTemporaryFolder(async (dir) => {
+    Deno.mkdirSync(`${dir}/c`);
+    write(`${dir}/a.parquet`, "a", 10);
+    write(`${dir}/b.parquet`, "b", 3);
+    write(`${dir}/c/train-0.parquet`, "c", 4);
+    write(`${dir}/c/valid-0.parquet`, "v", 2);
+    const spec = `${dir}/a.parquet,${dir}/b.parquet,${dir}:c`;
+    const open = async (split: "train" | "validation", rows?: number) =>
+      await questions(
+        await openDataset(spec, split, { heldOut: 0.2, ...(rows === undefined ? {} : { rows }) }),
+      );
+    assertEquals(await open("train"), [
+      ...numbered("a", 0, 8),
+      ...numbered("b", 0, 2),
+      ...numbered("c", 0, 4),
+    ]);
+    assertEquals(await open("validation"), ["a 8", "a 9", "b 2", "v 0", "v 1"]);
+    assertEquals(await open("train", 12), [...numbered("a", 0, 8), "b 0"]);
+    assertEquals(await open("validation", 12), ["a 8", "a 9", "b 1", "v 0", "v 1"]);
+    assertEquals(await open("train", 10), numbered("a", 0, 8));
+    await assertRejects(() => open("train", 11), RangeError, "expected at least 2");
+    for (const heldOut of [1, -0.1, NaN]) {
+      await assertRejects(() => openDataset("shapes", "train", { heldOut }), RangeError, "share");
+    }
+    const shapes = (split: "train" | "validation") =>
+      openDataset("shapes", split, { heldOut: 0.5, rows: 30 });
+    assertEquals([(await shapes("train")).rows, (await shapes("validation")).rows], [30, 500]);
+  }));
+
+Deno.test("files go to the parts that their names tell, whatever the folders above are called", () =>
+  inTemporaryFolder(async (dir) => {
+    const parent = `${dir}/test-data/dev`;
+    Deno.mkdirSync(parent, { recursive: true });
+    write(`${parent}/train-00000-of-00002.parquet`, "t0", 1);
+    write(`${parent}/train-00001-of-00002.parquet`, "t1", 1);
+    write(`${parent}/val.parquet`, "v", 1);
+    write(`${parent}/other.parquet`, "o", 1);
+    for (const spec of [parent, `${parent}/`, `${dir}/test-data:dev`, `${parent}/*.parquet`]) {
+      assertEquals(await questions(await openDataset(spec, "train")), ["t0 0", "t1 0"], spec);
+      assertEquals(await questions(await openDataset(spec, "validation")), ["v 0"], spec);
+    }
+    const globbed = await openDataset(`${parent}/train*`, "validation");
+    assertEquals(await questions(globbed), ["t0 0", "t1 0"]);
+    const all = await openDataset(`${dir}/test-data:all`, "train");
+    assertEquals(all.rows, 2);
+    await assertRejects(() => openDataset(`${dir}/test-data:none`, "train"), Error, '"dev"');
+    await assertRejects(() => openDataset(`${dir}/none*`, "train"), Error, "found no files");
+    await assertRejects(() => openDataset(`${dir}/test-data`, "train"), Error, "test-data:dev");
+    Deno.writeTextFileSync(`${parent}/more.jsonl`, "{}");
+    await assertRejects(() => openDataset(parent, "train"), Error, "expected one kind");
+    Deno.writeTextFileSync(`${dir}/a.csv`, "a");
+    await assertRejects(() => openDataset(`${dir}/a.csv`, "train"), Error, "unknown kind");
+    assertEquals(divideFiles(["x/a.parquet", "x/b.parquet"]), {
+      whole: ["x/a.parquet", "x/b.parquet"],
+    });
+    assertEquals(divideFiles(["training/1.parquet", "my_dev_set.parquet", "constrained.parquet"]), {
+      train: ["training/1.parquet"],
+      validation: ["my_dev_set.parquet"],
+    });
+  }));
+
+const mmstar = sharedPath("data/mmstar-mini");
+Deno.test({
+  name: "openDataset() refuses to join free questions and multiple choice",
+  ignore: !mmstar,
+  fn: () =>
+    assertRejects(
+      () => openDataset(`shapes,${mmstar}`, "validation"),
+      TypeError,
+      "multiple-choice",
+    ).then(() => {}),
+});
+
+Deno.test("a joined dataset of many sources has a short name", () => {
+  const dataset = { name: "d", rows: 1, format: "vqa" } as Dataset;
+  const of = (count: number) =>
+    new ConcatDataset(Array.from({ length: count }, () => ({ dataset })));
+  assertEquals(of(3).name, "d, d, d");
+  assertEquals(of(50).name, "d, d and 48 more");
+});
+
+Deno.test("FineVision's questions with low ratings are left out, those without ratings are not", async () => {
+  const path = fromGolden("datasets/finevision.parquet");
+  const open = (minimumRatings: Record<string, number>) =>
+    openDataset(path, "train", { minimumRatings });
+  const counts = async (minimum: Record<string, number>) => [
+    ...await (await open(minimum)).turnCounts(),
+  ];
+  assertEquals(await counts({}), [2, 1, 1]);
+  assertEquals(await counts({ relevance: 2 }), [2, 0, 1]);
+  assertEquals(await counts({ relevance: 3 }), [1, 0, 1]);
+  assertEquals(await counts({ visual_dependency: 4 }), [0, 0, 1]);
+  assertEquals(await counts({ image_correspondence: 4 }), [2, 1, 1]);
+  assertEquals(await counts({ formatting: 6 }), [1, 0, 1]);
+  const filtered = await open({ formatting: 6 });
+  assertEquals((await filtered.row(0)).turns.map(({ question }) => question), ["q1"]);
+  const samples = await Samples.open(filtered, "first");
+  assertEquals([samples.length, (await samples.at(1)).question], [2, "q3"]);
+});
+
+Deno.test("--columns maps other names, where they are there", () =>
+  inTemporaryFolder(async (dir) => {
+    const path = `${dir}/a.parquet`;
+    writeColumns(path, [
+      { name: "photo", data: [PNG] },
+      { name: "prompt", data: ["what?"] },
+      { name: "reply", data: ["so"] },
+      { name: "question", data: ["not this"] },
+      { name: "answer", data: ["not this"] },
+    ]);
+    write(`${dir}/b.parquet`, "b", 1);
+    const columns = parseColumns(["image=photo", " question = prompt", "answer=reply"]);
+    const dataset = await openDataset(path, "train", { columns });
+    assertEquals((await dataset.row(0)).turns, [
+      { question: "what?", answer: "so", category: "what" },
+    ]);
+    assertEquals([dataset.format, (await dataset.row(0)).image], ["vqa", PNG]);
+    const both = await openDataset(`${path},${dir}/b.parquet`, "train", { columns });
+    assertEquals(await questions(both), ["what?", "b 0"]);
+    const unknown = await assertRejects(() => openDataset(path, "train"), TypeError);
+    assertStringIncludes(unknown.message, "photo, prompt, reply, question, answer");
+    assertStringIncludes(unknown.message, "--columns image=COLUMN");
+    const none = () => openDataset(`${dir}/b.parquet`, "train", { columns });
+    await assertRejects(none, TypeError, "photo, prompt, reply");
+    for (const wrong of ["photo", "=photo", "image=", "picture=photo", ""]) {
+      try {
+        parseColumns([wrong]);
+        assert(false, wrong);
+      } catch (error) {
+        assert(error instanceof TypeError && error.message.includes("expected FIELD=COLUMN"));
+      }
+    }
+  }));
+
+Deno.test("a path in a Parquet file is not followed", () =>
+  inTemporaryFolder(async (dir) => {
+    Deno.writeFileSync(`${dir}/a.png`, PNG);
+    writeColumns(`${dir}/a.parquet`, [
+      { name: "image", data: ["a.png"], type: "STRING" },
+      { name: "question", data: ["q"] },
+      { name: "answer", data: ["a"] },
+    ]);
+    const dataset = await openDataset(`${dir}/a.parquet`, "train");
+    await assertRejects(async () => await dataset.row(0), TypeError, '"image"');
+  }));

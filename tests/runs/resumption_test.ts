@@ -1,0 +1,17 @@
+// Tests of runs/resumption.ts: what a run that fails is told to do next.
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { resumeCommand, withAdvice } from "../../runs/resumption.ts";
+
+Deno.test("withAdvice() says how to go on where something was saved, and keeps the error's kind", () => {
+  const advised = withAdvice(new SyntaxError("Cannot read a.parquet: it ends early."), "a b", 250);
+  assertInstanceOf(advised, SyntaxError);
+  assertEquals(
+    advised.message,
+    "Cannot read a.parquet: it ends early; what was saved is whole, go on from step 250 with: " +
+      "deno task train --resume='a b'",
+  );
+  const error = new Error("No.");
+  assertEquals(withAdvice(error, "a", 0), error);
+  assertEquals(error.message, "No.");
+  assertEquals(resumeCommand("checkpoints/tiny"), "deno task train --resume=checkpoints/tiny");
+});

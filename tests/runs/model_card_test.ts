@@ -205,7 +205,7 @@ Deno.test("modelCard() tells what came of further datasets, also drawn, and whic
       ...{ step: 5, ...score, validation_loss: 1, best: true },
       datasets: {
         "owner/test": { ...score, loss: 1, sampled_accuracy: 0.25 },
-        "data/mine/more.parquet": { ...score, loss: null },
+        "/data/mine/more.parquet": { ...score, loss: null },
       },
     },
     { step: 10, accuracy: 0.9, correct: 9, total: 10, validation_loss: 0.5 },

@@ -236,12 +236,24 @@ function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {
     ...kinds.map(([name, score]) => row(name, score)),
     row("all", best),
   ], 1);
+  const others = Object.entries(best.datasets).map(([name, set]) => {
+    const { correct, total, accuracy, sampled_accuracy: drawn } = set;
+    const [of, rate] = [
+      `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`,
+      percent,
+    ];
+    return `- ${publicName(name)}: ${rate(accuracy)} (${of})` +
+      (Number.isNaN(drawn)
+        ? ""
+        : `; ${rate(drawn)} where answers are drawn, as nanoVLM's test does`);
+  });
   const which = isFinal ? "all held-out questions" : "a sample of the held-out questions";
   const loss = Number.isNaN(best.loss) ? "" : ` The loss on them is ${best.loss.toFixed(4)}.`;
   const text =
     `The model after step ${best.step.toLocaleString("en")}, on ${which}; an answer counts if ` +
     `it is the expected text.${loss}`;
-  return ["## Results", text, scores, picture].filter((part) => part !== "").join("\n\n");
+  return ["## Results", text, scores, others.join("\n"), picture].filter((part) => part !== "")
+    .join("\n\n");
 }
 
 function useSection({ name, config: { lm_tokenizer: tokenizer } }: CardFacts): string {

@@ -14,6 +14,8 @@ export interface ScoredModel extends Score {
   readonly loss: number;
   /** By kind of question; empty where it is unknown. */
   readonly by_category: Readonly<Record<string, Score>>;
+  /** On further datasets by name; NaN where no answers were drawn. */
+  readonly datasets: Readonly<Record<string, Score & { readonly sampled_accuracy: number }>>;
 }
 
 /** What is known of a run. */
@@ -102,6 +104,7 @@ function scoreOf(record: Metric): Score {
 }
 
 function scoredModel(record: Metric): ScoredModel {
+  const sets = Object.entries(recordOf(record, "datasets"));
   const kinds = Object.entries(recordOf(record, "by_category"));
   return {
     ...scoreOf(record),
@@ -110,5 +113,9 @@ function scoredModel(record: Metric): ScoredModel {
     by_category: Object.fromEntries(
       kinds.flatMap(([name, score]) => isRecord(score) ? [[name, scoreOf(score)]] : []),
     ),
+    datasets: Object.fromEntries(sets.flatMap(([name, set]) => {
+      if (!isRecord(set)) return [];
+      return [[name, { ...scoreOf(set), sampled_accuracy: numberOf(set, "sampled_accuracy") }]];
+    })),
   };
 }

@@ -197,3 +197,23 @@ Deno.test("curvesSvg() draws what there is, and nothing where there is no curve"
   assert(losses.includes(">loss</text>") && !losses.includes(">accuracy</text>"));
   assert(!losses.includes("NaN"));
 });
+
+Deno.test("modelCard() tells what came of further datasets, also drawn, and which model was kept", async () => {
+  const score = { accuracy: 0.5, correct: 2, total: 4 };
+  const text = await card([
+    {
+      ...{ step: 5, ...score, validation_loss: 1, best: true },
+      datasets: {
+        "owner/test": { ...score, loss: 1, sampled_accuracy: 0.25 },
+        "/data/mine/more.parquet": { ...score, loss: null },
+      },
+    },
+    { step: 10, accuracy: 0.9, correct: 9, total: 10, validation_loss: 0.5 },
+  ]);
+  assertMatch(text, /^The model after step 5, /m);
+  assertMatch(
+    text,
+    /^- owner\/test: 50\.0 % \(2 of 4\); 25\.0 % where answers are drawn, as nanoVLM's test does$/m,
+  );
+  assertMatch(text, /^- more\.parquet: 50\.0 % \(2 of 4\)$/m);
+});

@@ -15,11 +15,12 @@ import {
   UsageError,
   wholeNumber,
 } from "./commands/flags.ts";
+import { requireFewBad, type SkippedRow } from "./data/bad_rows.ts";
 import { type Batch, IGNORED_LABEL, MMStarCollator, VQACollator } from "./data/collator.ts";
 import type { ReadySample } from "./data/collator.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import { ImageProcessor, mmstarPrompt, vqaPrompt } from "./data/processor.ts";
-import { questionGroups } from "./data/question_groups.ts";
+import { filledUp, questionGroups } from "./data/question_groups.ts";
 import { Random } from "./data/random.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
@@ -68,6 +69,8 @@ export interface Evaluation extends Score {
   readonly by_category: Readonly<Record<string, Score>>;
   /** Answers that were drawn, with a `sampleSeed`. */
   readonly sampled?: Score;
+  /** Rows of questions that were left out, for they could not be read. */
+  readonly skipped: readonly SkippedRow[];
   /** Pictures and all. */
   readonly samples_per_second: number;
   /** In the order of `indices`. */
@@ -103,8 +106,8 @@ const SOFTMAX = { temperature: 1, topK: 0, topP: 1 };
  * ```
  *
  * @throws {DeviceError} {ShaderError} where the device cannot do it
- * @throws {RangeError} where a question is longer than the model's context
- * @throws {SyntaxError} where a picture cannot be decoded
+ * @throws {RangeError} where a question is longer than the model's context, or many rows cannot be read
+ * @throws {HubError} where the Hub cannot be reached
  */
 export async function evaluate(
   subject: Subject,
@@ -119,19 +122,24 @@ export async function evaluate(
   const lengthOf = ({ question }: ReadySample) => tokenizer.encode(promptOf(question)).length;
   const answers = new Map<number, Answer>();
   const drawn: Answer[] = [];
+  const skipped = new Map<number, SkippedRow>();
   let [lossSum, labels] = [0, 0];
-  for await (const group of questionGroups(samples, indices, { batchSize, processor, lengthOf })) {
+  const onSkipped = (row: SkippedRow) => skipped.set(row.row, row);
+  const how = { batchSize, processor, lengthOf, onSkipped };
+  for await (const group of questionGroups(samples, indices, how)) {
     const asked = await ask(subject, group, { task, batchSize, seed, prompts, labelled });
     for (const answer of asked.greedy) answers.set(answer.index, answer);
     drawn.push(...asked.drawn);
     lossSum += asked.sum;
     labels += asked.count;
   }
+  requireFewBad([...skipped.values()], new Set(indices.map((i) => samples.locate(i).row)).size);
   const seconds = (performance.now() - start) / 1000;
   const ordered = indices.flatMap((index) => answers.get(index) ?? []);
   return {
     ...{ task, ...scoreOf(ordered), loss: lossSum / labels, by_category: byCategory(ordered) },
     ...(seed === undefined ? {} : { sampled: scoreOf(drawn) }),
+    skipped: [...skipped.values()],
     samples_per_second: ordered.length / seconds,
     answers: ordered,
   };
@@ -197,10 +205,6 @@ function collators({ config }: VisionLanguageModel, tokenizer: Tokenizer, task: 
     prompts: new MMStarCollator(tokenizer, processor, promptOf, "right"),
     labelled: new VQACollator(tokenizer, config.lm_max_length, processor, config.lm_padding_side),
   };
-}
-
-function filledUp<T>(group: readonly T[], size: number): T[] {
-  return [...group, ...Array.from({ length: size - group.length }, () => group.slice(-1)).flat()];
 }
 
 /** The batch with only the labels of its first `rows` rows. */
@@ -280,6 +284,9 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
   });
   if (args.has("json")) return console.log(JSON.stringify(result));
+  for (const { imageName, reason } of result.skipped) {
+    console.log(`Skipped ${imageName}: ${reason}`);
+  }
   console.log(scoreTable(result, result.by_category));
   console.log(
     `\nAccuracy ${percent(result.accuracy)}, loss ${lossText(result.loss)}, ` +

@@ -3,6 +3,7 @@
  * Because a batch depends on nothing but the seed and its number, the number of workers cannot
  * change what is learned. Between sample_reader.ts and loader.ts.
  */
+import { type SkippedRow, tooManyBad } from "./bad_rows.ts";
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor } from "./processor.ts";
@@ -37,16 +38,6 @@ export interface BatchPosition {
   epoch: number;
   /** Number of the batch within the epoch, from 0. */
   batch: number;
-}
-
-/** A row that could not be read. */
-export interface SkippedRow {
-  /** Its number in the dataset. */
-  row: number;
-  /** What it is called. */
-  imageName: string;
-  /** The error that it met. */
-  reason: string;
 }
 
 /** A batch and what was learned about the dataset in making it. */
@@ -129,17 +120,4 @@ export class BatchBuilder {
     }
     return { batch: this.#collator.collate(ready), rows, skipped };
   }
-}
-
-/** The error that stops a run, listing up to ten of the rows that could not be read. */
-export function tooManyBad(skipped: readonly SkippedRow[], rowsTried?: number): RangeError {
-  const list = skipped.slice(0, 10).map(({ imageName, reason }) => `  ${imageName}: ${reason}`);
-  const more = skipped.length > 10 ? [`  and ${skipped.length - 10} more`] : [];
-  return new RangeError([
-    `Cannot go on loading: found ${skipped.length} rows that cannot be read` +
-    (rowsTried === undefined ? ` in one batch` : ` among ${rowsTried}`) +
-    `, expected at most one in a hundred. Repair or leave out:`,
-    ...list,
-    ...more,
-  ].join("\n"));
 }

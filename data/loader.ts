@@ -4,11 +4,12 @@
  *
  * Source: what PyTorch's DataLoader does for nanoVLM v0.1 (shuffle and drop_last on).
  */
-import { type BuiltBatch, type SkippedRow, tooManyBad } from "./batch_builder.ts";
+import { requireFewBad, type SkippedRow } from "./bad_rows.ts";
+import type { BuiltBatch } from "./batch_builder.ts";
 import type { Batch } from "./collator.ts";
 import { type BatchOptions, type BatchSource, openHere, openWorkers } from "./loader_source.ts";
 
-export type { SkippedRow } from "./batch_builder.ts";
+export type { SkippedRow } from "./bad_rows.ts";
 
 /** What to load, and how far ahead. Plain data. */
 export interface LoaderOptions extends BatchOptions {
@@ -41,10 +42,6 @@ export interface LoaderState {
 export function defaultWorkers(): number {
   return Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1));
 }
-
-/** This many rows may be bad whatever their share, so that a small dataset survives them. */
-const TOLERATED_BAD_ROWS = 3;
-const TOLERATED_BAD_SHARE = 0.01;
 
 /** The budget for pictures is shared out among the workers. */
 async function openSource(options: LoaderOptions, builders: number): Promise<BatchSource> {
@@ -190,8 +187,7 @@ export class Loader {
       this.#badRows.add(bad.row);
       this.#skipped.push(bad);
     }
-    const tolerated = Math.max(TOLERATED_BAD_ROWS, this.#triedRows * TOLERATED_BAD_SHARE);
-    if (this.#skipped.length > tolerated) throw tooManyBad(this.#skipped, this.#triedRows);
+    requireFewBad(this.#skipped, this.#triedRows);
   }
 
   /**

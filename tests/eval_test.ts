@@ -1,5 +1,5 @@
 // Tests of eval.ts: evaluate() with a made-up model that gives known answers.
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { Dataset, Row } from "../data/dataset.ts";
 import type { Batch } from "../data/collator.ts";
 import { Samples } from "../data/samples.ts";
@@ -169,5 +169,38 @@ Deno.test("evaluate() gives a question's draws the same seed in every batch, and
   assertEquals(
     [...(await seedsBy(1, 8)).values()].some((s) => [...seeds.values()].includes(s)),
     false,
+  );
+});
+
+/** 5 rows of one question each, whose rows `bad` cannot be read. */
+async function damaged(bad: readonly number[]): Promise<Samples> {
+  const whole = await samplesOf(Array.from({ length: 5 }, () => ["a?", "red", "color"]), "vqa");
+  const { dataset } = whole;
+  const row = (index: number) => {
+    if (bad.includes(index)) throw new SyntaxError(`Cannot read row ${index}`);
+    return dataset.row(index);
+  };
+  const { name, rows, format } = dataset;
+  return await Samples.open(
+    { name, rows, format, row, turnCounts: () => dataset.turnCounts() },
+    "all",
+  );
+}
+
+Deno.test("evaluate() leaves out, names and counts rows that cannot be read, while they are few", async () => {
+  const { subject } = subjectThatSays({ "a?": "red" });
+  const { correct, total, skipped, answers } = await evaluate(subject, await damaged([1, 3]), {
+    batchSize: 2,
+  });
+  assertEquals([correct, total, answers.map(({ index }) => index)], [3, 3, [0, 2, 4]]);
+  assertEquals(skipped.map(({ row, reason }) => [row, reason]), [
+    [1, "Cannot read row 1"],
+    [3, "Cannot read row 3"],
+  ]);
+  const many = await damaged([0, 1, 2, 3]);
+  await assertRejects(
+    () => evaluate(subject, many, { batchSize: 2 }),
+    RangeError,
+    "found 4 rows that cannot be read among 5",
   );
 });

@@ -59,7 +59,16 @@ Deno.test({
     const result = JSON.parse(stdout);
     assertEquals(
       Object.keys(result).sort(),
-      ["accuracy", "by_category", "correct", "loss", "samples_per_second", "task", "total"],
+      [
+        "accuracy",
+        "by_category",
+        "correct",
+        "loss",
+        "samples_per_second",
+        "skipped",
+        "task",
+        "total",
+      ],
     );
     assertEquals([result.task, result.total], ["vqa", 20]);
     const table = await runScript("eval.ts", ...args, "--limit", "7", "--sample", "--seed", "3");

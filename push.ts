@@ -112,9 +112,10 @@ export interface Pushed {
 export async function pushTrained(
   folder: string,
   { push_to: name, push_private: isPrivate }: PushSettings,
-  hub: HubOptions = {},
+  { hub = {}, display }: { hub?: HubOptions; display: Pick<Display, "print"> },
 ): Promise<Pushed> {
   if (name === null) return { pushed: null, push_error: null };
+  display.print(`Pushing the best model to ${name}`);
   try {
     const { onProgress: _, ...where } = hub;
     const { url } = await pushToHub(folder, name, { ...where, isPrivate });

@@ -110,8 +110,7 @@ async function trainOnce(
     run.best.restore(model);
     display.print(`Asking the best model all ${data.indices.length} held-out questions`);
     const report = await finish(run);
-    if (train.push_to !== null) display.print(`Pushing the best model to ${train.push_to}`);
-    return { ...report, ...await pushTrained(report.out, train, request.hub) };
+    return { ...report, ...await pushTrained(report.out, train, { ...request, display }) };
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {

@@ -44,14 +44,8 @@ export async function openTrainingData(
 ): Promise<TrainingData> {
   const { hub = {} } = options;
   const spec = trainingSpec(train);
-  const { val_dataset_path: validation, test_dataset_path: test } = train;
-  const specs = [
-    spec,
-    ...[validation ?? []].flat(),
-    ...[test ?? []].flat(),
-    ...train.eval_datasets,
-  ];
-  const revisions = await resolveRevisions(specs, hub, options.revisions);
+  const { val_dataset_path: validation } = train;
+  const revisions = await resolveRevisions(allSpecs(train), hub, options.revisions);
   const plainOptions = { ...sourceOptions(train), revisions };
   const datasetOptions = {
     ...plainOptions,
@@ -61,22 +55,8 @@ export async function openTrainingData(
   };
   const dataset = await openDataset(spec, "train", { ...datasetOptions, hub });
   const { onProgress: _, ...plainHub } = hub; // what was downloaded above the loader finds
-  const loader = await Loader.open({
-    dataset: spec,
-    split: "train",
-    datasetOptions: { ...datasetOptions, hub: plainHub },
-    questionsPerRow: train.questions_per_row,
-    tokenizer: vlm.lm_tokenizer,
-    maxLength: vlm.lm_max_length,
-    paddingSide: vlm.lm_padding_side,
-    imageSize: vlm.vit_img_size,
-    mean: vlm.vit_pixel_mean,
-    std: vlm.vit_pixel_std,
-    batchSize: train.batch_size,
-    seed: train.seed,
-    bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
-    ...(train.data_workers === null ? {} : { workers: train.data_workers }),
-  });
+  const loaded = { dataset: spec, datasetOptions: { ...datasetOptions, hub: plainHub } };
+  const loader = await Loader.open({ ...loaded, ...loaderOptions({ vlm, train }) });
   try {
     const held = validation === null
       ? await openDataset(spec, "validation", { ...datasetOptions, hub })
@@ -90,6 +70,30 @@ export async function openTrainingData(
     loader.close();
     throw error;
   }
+}
+
+/** How questions become batches. */
+function loaderOptions({ vlm, train }: Config) {
+  return {
+    split: "train" as const,
+    questionsPerRow: train.questions_per_row,
+    tokenizer: vlm.lm_tokenizer,
+    maxLength: vlm.lm_max_length,
+    paddingSide: vlm.lm_padding_side,
+    imageSize: vlm.vit_img_size,
+    mean: vlm.vit_pixel_mean,
+    std: vlm.vit_pixel_std,
+    batchSize: train.batch_size,
+    seed: train.seed,
+    bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
+    ...(train.data_workers === null ? {} : { workers: train.data_workers }),
+  };
+}
+
+/** Everything that is read from. */
+function allSpecs(train: TrainConfig): string[] {
+  const { val_dataset_path: validation, test_dataset_path: test } = train;
+  return [trainingSpec(train), validation ?? [], test ?? [], train.eval_datasets].flat();
 }
 
 /** How every source is opened. */

@@ -94,7 +94,8 @@ export class Checkpoints {
 
 /** Whether the system refused, not the GPU or our own code. */
 function isFromDisk(error: unknown): error is Error {
-  return error instanceof Error && ("code" in error || error.name in Deno.errors);
+  if (!(error instanceof Error)) return false;
+  return "code" in error && typeof error.code === "string" || error.name in Deno.errors;
 }
 
 /** Gives the run what the checkpoint says, its model excepted. */

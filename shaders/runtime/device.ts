@@ -52,6 +52,7 @@ export class Device {
   /** Whether buffers are real; without, nothing can be run. */
   readonly allocates: boolean;
   #error: DeviceError | undefined;
+  #isClosed = false;
   #bytes = 0;
   #peakBytes = 0;
   #largestBytes = 0;
@@ -71,12 +72,9 @@ export class Device {
       const { error } = event as GPUUncapturedErrorEvent;
       this.#error ??= new DeviceError(`Cannot go on: the GPU reported: ${error.message}`);
     });
-    gpu.lost.then((info) => {
-      if (info.reason !== "destroyed") {
-        this.#error ??= new DeviceError(
-          `Cannot go on: the GPU was lost: ${info.message}`,
-        );
-      }
+    gpu.lost.then(({ message }) => {
+      if (this.#isClosed) return;
+      this.#error ??= new DeviceError(`Cannot go on: the GPU was lost: ${message}`);
     });
   }
 
@@ -249,6 +247,7 @@ export class Device {
 
   /** Frees the device and everything made on it. */
   destroy(): void {
+    this.#isClosed = true;
     this.gpu.destroy();
   }
 }

@@ -133,12 +133,17 @@ export function setScores(sets: Results["sets"]): Record<string, Score> {
 /** One evaluation for people. */
 export function evaluationLine(step: number, { validation, sets }: Results): string {
   const { accuracy, correct, total, loss } = validation;
+  const skipped = [validation, ...sets.values()].flatMap(({ skipped = [] }) => skipped);
+  const [first] = skipped;
+  const note = first
+    ? `; rows left out: ${skipped.length}, such as ${first.imageName}: ${first.reason}`
+    : "";
   const others = [...sets].map(([name, { accuracy, sampled }]) =>
     `; ${name} ${percent(accuracy)}${sampled ? `, by drawing ${percent(sampled.accuracy)}` : ""}`
   );
   return `Step ${step}: accuracy ${percent(accuracy)} (${correct} of ${total}), validation loss ${
     loss.toFixed(4)
-  }${others.join("")}`;
+  }${others.join("")}${note}`;
 }
 
 /** `most` of `indices`, chosen at random but always the same, in their order. */

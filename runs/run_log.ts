@@ -66,6 +66,8 @@ export interface EvaluationResult extends Score {
   readonly loss: number;
   readonly by_category: Readonly<Record<string, Score>>;
   readonly answers: readonly (Example & { readonly isCorrect: boolean })[];
+  /** Rows that could not be read; none when absent. */
+  readonly skipped?: readonly { readonly imageName: string; readonly reason: string }[];
 }
 
 /** Held-out questions that are shown with their pictures. */

@@ -74,3 +74,15 @@ Deno.test("qualityOf() goes by the test as it was drawn, else by held-out questi
   assertStringIncludes(line, "Step 3: accuracy 90.0 % (90 of 100), validation loss 2.0000");
   assertStringIncludes(line, "; test 40.0 %, by drawing 30.0 %");
 });
+
+Deno.test("evaluationLine() names a row that was left out, and says how many were", () => {
+  const result = { accuracy: 0.5, correct: 1, total: 2, loss: 1, by_category: {}, answers: [] };
+  const whole = { validation: result, test: undefined, sets: new Map() };
+  const skipped = [{ imageName: "row 7", reason: "cut short" }, { imageName: "b", reason: "c" }];
+  const line = "Step 3: accuracy 50.0 % (1 of 2), validation loss 1.0000";
+  assertEquals(evaluationLine(3, whole), line);
+  assertEquals(
+    evaluationLine(3, { ...whole, validation: { ...result, skipped } }),
+    `${line}; rows left out: 2, such as row 7: cut short`,
+  );
+});

@@ -108,8 +108,7 @@ async function trainOnce(
     stop.close(); // all is saved
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
-    display.print(`Asking the best model all ${data.indices.length} held-out questions`);
-    const report = await finish(run);
+    const report = await finish(run, display);
     return { ...report, ...await pushTrained(report.out, train, { ...request, display }) };
   } catch (error) {
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
@@ -160,51 +159,69 @@ function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number
   return new Interrupted(message, EXIT_STATUS[signal]);
 }
 
-/** Opens data, device and model; what can fail for want of a file does so before the GPU is asked for anything. */
-async function prepare(request: TrainingRequest, display: Display): Promise<EvaluatedRun> {
-  const { checkpoint, out, memory, hub, tuned = false, resume, force = false } = request;
-  const { train } = request.config;
+/** Opens what a run is made from; what can fail for want of a file does so before the GPU is asked for anything. */
+async function openInputs(request: TrainingRequest) {
+  const { config, checkpoint, out, hub, resume, force = false } = request;
   if (!resume && !force) requireNoUnfinished(out);
-  await requirePushAccess(train, hub);
-  using weights = await openWeights(request.config, resume?.folder ?? checkpoint, hub);
-  const { vlm, sources: backbones } = weights;
-  const config = { vlm, train };
-  const tokenizerName = await tokenizerFolder(vlm.lm_tokenizer);
-  const tokenizer = await openTokenizer(tokenizerName, vlm);
-  const dataConfig = { vlm: { ...vlm, lm_tokenizer: tokenizerName }, train };
-  const revisions = resume?.state.data.revisions;
-  const data = await openTrainingData(dataConfig, { ...(hub ? { hub } : {}), revisions });
+  await requirePushAccess(config.train, hub);
+  using onError = new DisposableStack();
+  const weights = onError.use(await openWeights(config, resume?.folder ?? checkpoint, hub));
+  const tokenizerName = await tokenizerFolder(weights.vlm.lm_tokenizer);
+  const tokenizer = await openTokenizer(tokenizerName, weights.vlm);
+  const ours = { vlm: { ...weights.vlm, lm_tokenizer: tokenizerName }, train: config.train };
+  const { revisions } = resume?.state.data ?? {};
+  const data = await openTrainingData(ours, { ...(hub ? { hub } : {}), revisions });
+  onError.move(); // nothing went wrong
+  return { weights, tokenizerName, tokenizer, data };
+}
+
+/** Opens data, device and model. */
+async function prepare(request: TrainingRequest, display: Display): Promise<EvaluatedRun> {
+  const inputs = await openInputs(request);
+  using _weights = inputs.weights;
   try {
-    const device = await openDevice(tuned, resume?.state.device.tuning);
-    const dtype = await chooseDtype(device, train.dtype);
-    const plan = await requirePlan(device, config, { memory, dtype });
-    const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
-    const stepsBefore = resume?.state.step ?? 0;
-    const parts = { config, checkpoint, steps, data, plan };
-    if (resume && !force) requireSame(resume, { ...parts, device });
-    const { keep = KEPT_CHECKPOINTS } = request;
-    const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
-    const runLog = RunLog.open(out, resume?.state);
-    runLog.begin({ ...parts, device });
-    await copyTokenizer(tokenizerName, out);
-    const { seed, initialization } = train;
-    const frozen = frozenParts(train);
-    const options = { training: true, frozen, dtype, seed, initialization, backbones };
-    const model = await VisionLanguageModel.fromScratch(device, vlm, options);
-    const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
-    const trainer = new Trainer(model, new AdamW(model.store), plan);
-    const log = new StepLog(display, runLog, steps);
-    const best = new BestModel(out, bestOf(resume?.state));
-    const run: EvaluatedRun = {
-      ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
-      ...{ subject, checkpoints },
-    };
-    if (resume) await restoreRun(run, resume);
-    return run;
+    return await start(request, inputs, display);
   } catch (error) {
-    data.loader.close();
+    inputs.data.loader.close();
     throw error;
   }
+}
+
+/** Makes the model and all that trains it, or goes on with what a checkpoint says. */
+async function start(
+  request: TrainingRequest,
+  { weights, tokenizerName, tokenizer, data }: Awaited<ReturnType<typeof openInputs>>,
+  display: Display,
+): Promise<EvaluatedRun> {
+  const { checkpoint, out, memory, tuned = false, resume, force = false } = request;
+  const { vlm, sources: backbones } = weights;
+  const config = { vlm, train: request.config.train };
+  const { train } = config;
+  const device = await openDevice(tuned, resume?.state.device.tuning);
+  const dtype = await chooseDtype(device, train.dtype);
+  const plan = await requirePlan(device, config, { memory, dtype });
+  const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
+  const stepsBefore = resume?.state.step ?? 0;
+  const parts = { config, checkpoint, steps, data, plan };
+  if (resume && !force) requireSame(resume, { ...parts, device });
+  const { keep = KEPT_CHECKPOINTS } = request;
+  const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
+  const runLog = RunLog.open(out, resume?.state);
+  runLog.begin({ ...parts, device });
+  await copyTokenizer(tokenizerName, out);
+  const { seed, initialization } = train;
+  const options = { training: true, frozen: frozenParts(train), dtype, seed, initialization };
+  const model = await VisionLanguageModel.fromScratch(device, vlm, { ...options, backbones });
+  const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
+  const trainer = new Trainer(model, new AdamW(model.store), plan);
+  const log = new StepLog(display, runLog, steps);
+  const best = new BestModel(out, bestOf(resume?.state));
+  const run: EvaluatedRun = {
+    ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
+    ...{ subject, checkpoints },
+  };
+  if (resume) await restoreRun(run, resume);
+  return run;
 }
 
 /** Frees the GPU's memory and ends the loader. */
@@ -218,8 +235,12 @@ async function release({ data, runLog, subject, trainer, model }: EvaluatedRun):
 }
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
-async function finish(run: EvaluatedRun): Promise<Omit<TrainingReport, keyof Pushed>> {
-  const { steps, data: { dataset, heldOut }, runLog, log: { seconds }, plan, best } = run;
+async function finish(
+  run: EvaluatedRun,
+  display: Display,
+): Promise<Omit<TrainingReport, keyof Pushed>> {
+  const { steps, data: { dataset, heldOut, indices }, runLog, log: { seconds }, plan, best } = run;
+  display.print(`Asking the best model all ${indices.length} held-out questions`);
   const results = await askRun(run, true);
   const { validation, test, sets } = results;
   const { task, answers, by_category, accuracy, correct, total, loss } = validation;

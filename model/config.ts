@@ -69,6 +69,8 @@ export interface TrainConfig {
   readonly shuffle_buffer_megabytes: number;
   /** Ours: nanoVLM's deviation of 0.02 everywhere, or 1 / sqrt(inputs), which small models need. */
   readonly initialization: "nanovlm" | "fan_in";
+  /** Ours: random changes to training pictures, "none" as in nanoVLM; see data/augmentation.ts for what they keep true. */
+  readonly augmentation: "none" | "shift_flip";
   /** Ours: where all random numbers start. */
   readonly seed: number;
   /** Ours: steps to train; null is `epochs` through the data. */
@@ -136,6 +138,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   data_workers: nullable(integer(0, 0)),
   shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
+  augmentation: choice("none", ["none", "shift_flip"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
   freeze: some(PARTS),

@@ -21,10 +21,10 @@ interface Box {
 /**
  * A picture as one epoch sees it.
  *
- * "shift_flip" mirrors left and right in half of the cases, and moves what lies on a background of one colour to any
- * place where all of it can be seen. The background is the corners' most frequent colour. What touches an edge may go on
- * behind it, so it stays there: a photograph, which touches all edges, is mirrored only. Not for questions about left and
- * right, or about text in pictures.
+ * "shift_flip" mirrors left and right in half of the cases, and moves what lies on a background of
+ * one colour, the first corner's, to any place where all of it can be seen. What touches an edge may
+ * go on behind it, so it stays there: a photograph, which touches all edges, is mirrored only. Not
+ * for questions about left and right, or about text in pictures.
  *
  * @param image (height, width, 3) bytes, left as they are
  * @param random the only source of chance: three draws at most
@@ -33,7 +33,7 @@ interface Box {
 export function augment(image: RgbImage, kind: Augmentation, random: Random): RgbImage {
   if (kind === "none") return image;
   const isFlipped = random.below(2) === 1;
-  const background = cornerColour(image);
+  const background = colourAt(image, 0, 0);
   const { left, right, top, bottom } = boundingBox(image, background);
   const x = shift(left, image.width - 1 - right, random);
   const y = shift(top, image.height - 1 - bottom, random);
@@ -49,15 +49,6 @@ function shift(before: number, behind: number, random: Random): number {
 function colourAt({ width, data }: RgbImage, x: number, y: number): number {
   const at = 3 * (y * width + x);
   return ((data[at] ?? 0) << 16) | ((data[at + 1] ?? 0) << 8) | (data[at + 2] ?? 0);
-}
-
-/** The colour that most corners have; of equally frequent ones the first. */
-function cornerColour(image: RgbImage): number {
-  const [right, bottom] = [image.width - 1, image.height - 1];
-  const colours = [[0, 0], [right, 0], [0, bottom], [right, bottom]]
-    .map(([x = 0, y = 0]) => colourAt(image, x, y));
-  const count = (colour: number) => colours.filter((other) => other === colour).length;
-  return colours.reduce((best, colour) => count(colour) > count(best) ? colour : best);
 }
 
 /** What has another colour than the background; the whole picture where nothing has. */

@@ -3,10 +3,12 @@
  * Because a batch depends on nothing but the seed and its number, the number of workers cannot
  * change what is learned. Between sample_reader.ts and loader.ts.
  */
+import { augment, type Augmentation } from "./augmentation.ts";
 import { type SkippedRow, tooManyBad } from "./bad_rows.ts";
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor } from "./processor.ts";
+import { Random } from "./random.ts";
 import type { ReadSample, SampleSource } from "./sample_reader.ts";
 import { tokenizerFor } from "./tokenizer.ts";
 
@@ -24,6 +26,8 @@ export interface BuilderOptions {
   mean?: number;
   /** Deviation of the pixel values. */
   std?: number;
+  /** Random changes to the pictures. Default "none", as nanoVLM v0.1. */
+  augmentation?: Augmentation;
   /** Rows per batch, B. */
   batchSize: number;
   /** Bytes of decoded and resized pictures to keep. Default 256 MiB. */
@@ -56,12 +60,14 @@ export class BatchBuilder {
   readonly #collator: VQACollator;
   readonly #batchSize: number;
   readonly #cache: ImageCache;
+  readonly #augmentation: Augmentation;
 
   private constructor(source: SampleSource, collator: VQACollator, options: BuilderOptions) {
     this.#source = source;
     this.#collator = collator;
     this.#batchSize = options.batchSize;
     this.#cache = new ImageCache(options.cacheBytes ?? 256 * 2 ** 20);
+    this.#augmentation = options.augmentation ?? "none";
   }
 
   /**
@@ -79,7 +85,7 @@ export class BatchBuilder {
     return new BatchBuilder(source, collator, options);
   }
 
-  async #ready(read: ReadSample): Promise<ReadySample> {
+  async #ready(read: ReadSample, random: Random): Promise<ReadySample> {
     if ("reason" in read) throw new Error(read.reason);
     const { sample } = read;
     const processor = this.#collator.imageProcessor;
@@ -87,7 +93,7 @@ export class BatchBuilder {
       sample.row,
       () => processor.square(sample.image, sample.imageName),
     );
-    return { ...sample, image };
+    return { ...sample, image: augment(image, this.#augmentation, random) };
   }
 
   /**
@@ -106,13 +112,15 @@ export class BatchBuilder {
     let start = batch * this.#batchSize;
     while (ready.length < this.#batchSize) {
       const count = this.#batchSize - ready.length;
-      for (const read of await this.#source.read({ seed, epoch, start, count })) {
-        rows.push(read.row);
+      const read = await this.#source.read({ seed, epoch, start, count });
+      for (const [i, each] of read.entries()) {
+        rows.push(each.row);
         try {
-          ready.push(await this.#ready(read));
+          // Chance depends on the place in the epoch's order alone, so that a resumed run draws the same.
+          ready.push(await this.#ready(each, new Random(seed, epoch, start + i)));
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
-          skipped.push({ row: read.row, imageName: read.place, reason });
+          skipped.push({ row: each.row, imageName: each.place, reason });
         }
         if (skipped.length > Math.max(16, this.#batchSize)) throw tooManyBad(skipped);
       }

@@ -74,6 +74,8 @@ export interface TrainConfig {
   readonly shuffle_buffer_megabytes: number;
   /** Ours: nanoVLM's deviation of 0.02 everywhere, or 1 / sqrt(inputs), which small models need. */
   readonly initialization: "nanovlm" | "fan_in";
+  /** Ours: random changes to training pictures, "none" as in nanoVLM; see data/augmentation.ts for what they keep true. */
+  readonly augmentation: "none" | "shift_flip";
   /** Ours: where all random numbers start. */
   readonly seed: number;
   /** Ours: steps to train; null is `epochs` through the data. */
@@ -146,6 +148,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   data_workers: nullable(integer(0, 0)),
   shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),
+  augmentation: choice("none", ["none", "shift_flip"]),
   seed: integer(0, 0),
   max_training_steps: nullable(integer(1)),
   freeze: some(PARTS),
@@ -217,21 +220,25 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
   tiny: {
     vlm: {
       ...SMALL.vlm,
-      vit_img_size: 64,
-      vit_n_blocks: 4,
+      vit_hidden_dim: 96,
+      vit_inter_dim: 384,
+      vit_patch_size: 4,
+      vit_img_size: 32,
+      vit_n_blocks: 3,
       lm_n_kv_heads: 4,
       lm_max_length: 17,
-      mp_pixel_shuffle_factor: 4,
+      mp_pixel_shuffle_factor: 2,
       vlm_checkpoint_path: "checkpoints/tiny",
     },
     train: {
       ...SMALL.train,
-      lr_mp: 1.5e-3,
-      lr_backbones: 1.5e-3,
+      lr_mp: 2e-3,
+      lr_backbones: 2e-3,
       train_dataset_name: [],
       test_dataset_path: null,
-      max_training_steps: 2000,
-      eval_interval: 400,
+      batch_size: 32,
+      max_training_steps: 4000,
+      eval_interval: 500,
     },
   },
   "222m": NANOVLM,

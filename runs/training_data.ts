@@ -83,6 +83,7 @@ function loaderOptions({ vlm, train }: Config) {
     imageSize: vlm.vit_img_size,
     mean: vlm.vit_pixel_mean,
     std: vlm.vit_pixel_std,
+    augmentation: train.augmentation,
     batchSize: train.batch_size,
     seed: train.seed,
     bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,

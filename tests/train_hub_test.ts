@@ -229,7 +229,7 @@ Deno.test("train.ts --print-config prints what --config takes, and trains nothin
     const { code, stdout, stderr } = await print(...flags);
     assertEquals(code, 0, stderr);
     const { batch_size, lm_n_blocks, eval_datasets, push_to } = JSON.parse(stdout);
-    assertEquals([batch_size, lm_n_blocks, push_to], [64, 2, "me/a"]);
+    assertEquals([batch_size, lm_n_blocks, push_to], [32, 2, "me/a"]);
     assertEquals(eval_datasets, ["a:b,c", "d"]);
     await Deno.writeTextFile(`${folder}/config.json`, stdout);
     const again = ["--config", `${folder}/config.json`, "--out", `${folder}/run`, "--print-config"];

@@ -171,7 +171,7 @@ Deno.test("trainingRequest() takes a resumed run's settings and memory, and chan
     const { train, vlm } = found.config;
     assertEquals([train.max_training_steps, vlm.vit_n_blocks, vlm.vlm_checkpoint_path], [
       9,
-      4,
+      presets.tiny.vlm.vit_n_blocks,
       out,
     ]);
   }

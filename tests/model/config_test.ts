@@ -187,6 +187,7 @@ const UNNAMED = {
   data_workers: null,
   shuffle_buffer_megabytes: 512,
   initialization: "nanovlm",
+  augmentation: "none",
   seed: 0,
   max_training_steps: null,
   freeze: [],

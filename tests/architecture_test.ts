@@ -87,7 +87,7 @@ Deno.test("the rule about imports refuses what it should, and finds every kind o
     ["model/a.ts", 'export * from "../mod.ts";', false],
     ["data/a.ts", 'await import("../model/config.ts");', false],
     ["data/a.ts", 'new Worker(new URL("../train.ts", import.meta.url));', false],
-    ["data/a.ts", 'new Worker(new URL("./loader_worker.ts", import.meta.url));', true],
+    ["data/a.ts", 'new Worker(new URL("./reader_worker.ts", import.meta.url));', true],
     ["shaders/a.ts", 'import "../model/config.ts";', false],
     ["shaders/runtime/a.ts", 'import "../linear.ts";', true],
     ["data/a.ts", 'import { reference } from "../tests/reference/linear.ts";', false],

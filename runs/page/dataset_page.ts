@@ -17,6 +17,7 @@ import {
 } from "../survey_text.ts";
 import DATASET_CSS from "./dataset_page.css" with { type: "text" };
 import { type Content, type Html, html, trusted } from "./html.ts";
+import { table } from "./tables.ts";
 import PAGE_CSS from "./page.css" with { type: "text" };
 
 /** The browser itself refuses to load or run anything. */
@@ -211,25 +212,6 @@ function facts(survey: Survey): Html {
     ...(pictures.bytes.count > 0 ? [["File", spreadText(pictures.bytes, sizeText)]] : []),
     ["Tokens of an answer", spreadText(survey.answerLengths)],
   ]);
-}
-
-/** A table in a box that scrolls sideways by itself. The first column names the rows. */
-function table(head: readonly Content[], rows: readonly (readonly Content[])[]): Html {
-  const heading = head.length === 0 ? "" : html`
-    <thead>
-      <tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr>
-    </thead>
-  `;
-  const body = rows.map(([name = "", ...rest]) =>
-    html`
-      <tr><th scope="row">${name}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>
-    `
-  );
-  return html`
-    <div class="scroll">
-      <table>${heading}<tbody>${body}</tbody></table>
-    </div>
-  `;
 }
 
 function settingsTable(settings: Readonly<Record<string, string>>): Html {

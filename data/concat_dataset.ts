@@ -91,6 +91,10 @@ export class ConcatDataset implements Dataset {
     for (const { dataset, start } of this.parts) counts.set(await dataset.turnCounts(), start);
     return counts;
   }
+
+  async *turnKinds(): AsyncGenerator<readonly string[]> {
+    for (const { dataset } of this.parts) yield* dataset.turnKinds();
+  }
 }
 
 /** A few names, and how many more there are. */

@@ -76,6 +76,8 @@ export interface Dataset {
   row(index: number): Promise<Row> | Row;
   /** The number of questions of every row, without decoding pictures. (rows) */
   turnCounts(): Promise<Uint32Array>;
+  /** The kinds of every row's questions, row by row, without decoding pictures. */
+  turnKinds(): AsyncIterable<readonly string[]>;
 }
 
 /** What to call a row in messages: by its source, where there are several. */

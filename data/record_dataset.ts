@@ -131,7 +131,19 @@ export class RecordDataset implements Dataset {
     }
     return counts;
   }
+
+  /** Reads only the columns of questions, and counts rows as `turnCounts()` does. */
+  async *turnKinds(): AsyncGenerator<readonly string[]> {
+    const { turnColumns, turns } = this.#schema;
+    for await (const record of this.#source.select(turnColumns)) {
+      const read = record && attempt(() => turns(record).map((turn) => this.#turn(turn).category));
+      yield read ?? UNREADABLE;
+    }
+  }
 }
+
+/** The kind of a question that cannot be read. */
+const UNREADABLE = ["other"] as const;
 
 /** What `read` gives, or undefined where a field is of the wrong kind. */
 function attempt<T>(read: () => T): T | undefined {

@@ -58,6 +58,14 @@ export class RowRange implements Dataset {
   async turnCounts(): Promise<Uint32Array> {
     return (await this.#dataset.turnCounts()).slice(this.#start, this.#start + this.rows);
   }
+
+  async *turnKinds(): AsyncGenerator<readonly string[]> {
+    let row = -this.#start;
+    for await (const kinds of this.#dataset.turnKinds()) {
+      if (row >= this.rows) return;
+      if (row++ >= 0) yield kinds;
+    }
+  }
 }
 
 /** What of the groups is in the range; each still takes its memory whole. */

@@ -21,6 +21,8 @@ export interface OrderedSamples {
   readonly groups?: readonly RowGroup[] | undefined;
   /** All rows by source, in order; absent where there is one source. */
   readonly parts?: readonly DatasetPart[] | undefined;
+  /** Each sample's kind, from 0; absent where all are alike. (samples) */
+  readonly kinds?: Uint32Array | undefined;
 }
 
 /** Which order. */
@@ -31,6 +33,8 @@ export interface OrderChoice {
   readonly epoch: number;
   /** Bytes of row groups to shuffle among. */
   readonly bufferBytes: number;
+  /** How far kinds are made equally frequent: n samples of a kind count as n^(1 - kindBalance). Default 0. */
+  readonly kindBalance?: number;
 }
 
 /** Whether all of a dataset can be in memory at once. */
@@ -42,7 +46,9 @@ export function fitsBuffer({ groups = [] }: OrderedSamples, bufferBytes: number)
  * The numbers of an epoch's samples in the order in which they come: as many as the dataset has.
  *
  * Without weights each sample comes once. With them each part comes as often as its weight says,
- * in whole repetitions of all its samples and a random choice of them for the rest.
+ * in whole repetitions of all its samples and a random choice of them for the rest. Within a part,
+ * `kindBalance` does the same with the kinds of its samples (Mahajan et al. 2018, "Exploring the
+ * Limits of Weakly Supervised Pretraining", section 2.2, with 0.5).
  *
  * @throws {RangeError} when a part has no weight though another has, or a weight cannot be met
  */
@@ -90,25 +96,53 @@ function sortedSlots(keys: Float64Array): Uint32Array {
 }
 
 /** The samples that an epoch is made of, in no random order yet. */
-function drawSamples(source: OrderedSamples, { seed, epoch }: OrderChoice): Uint32Array {
+function drawSamples(source: OrderedSamples, choice: OrderChoice): Uint32Array {
+  const { seed, epoch, kindBalance = 0 } = choice;
+  const drawn = new Uint32Array(source.starts.at(-1) ?? 0);
+  let filled = 0;
+  for (const { first, length, count, number } of shares(source)) {
+    const samples = Uint32Array.from({ length }, (_, i) => first + i);
+    const kinds = kindBalance > 0 ? byKind(samples, source.kinds) : [samples];
+    const counts = apportion(kinds.map((kind) => kind.length ** (1 - kindBalance)), count);
+    kinds.forEach((kind, at) => {
+      const key = kinds.length > 1 ? [number, at] : [number];
+      const taken = repeated(kind, counts[at] ?? 0, new Random(seed, epoch, ...key));
+      drawn.set(taken, filled);
+      filled += taken.length;
+    });
+  }
+  return drawn;
+}
+
+/** The samples of each source, and how many of them an epoch takes. */
+function shares(source: OrderedSamples) {
   const { starts, parts = [] } = source;
   const total = starts.at(-1) ?? 0;
   if (parts.every(({ weight }) => weight === undefined)) {
-    return Uint32Array.from({ length: total }, (_, i) => i);
+    return [{ first: 0, length: total, count: total, number: 0 }];
   }
-  const drawn = new Uint32Array(total);
-  let filled = 0;
-  sampleCounts(source).forEach((count, number) => {
-    if (count === 0) return;
-    const { start = 0, rows = 0 } = parts[number] ?? {};
+  const counts = sampleCounts(source);
+  return parts.map(({ start, rows }, number) => {
     const first = starts[start] ?? 0;
     const length = (starts[start + rows] ?? 0) - first;
-    const whole = count - count % length;
-    for (let i = 0; i < whole; i++) drawn[filled++] = first + i % length;
-    const rest = permutation(length, new Random(seed, epoch, number));
-    for (const i of rest.subarray(0, count - whole)) drawn[filled++] = first + i;
-  });
-  return drawn;
+    return { first, length, count: counts[number] ?? 0, number };
+  }).filter(({ count }) => count > 0);
+}
+
+function byKind(samples: Uint32Array, kinds: Uint32Array | undefined): Uint32Array[] {
+  const groups = Map.groupBy(samples, (sample) => kinds?.[sample] ?? 0);
+  return [...groups.values()].map((group) => Uint32Array.from(group));
+}
+
+/** `count` samples: all of them as often as they go into it whole, and for the rest a random choice. */
+function repeated(samples: Uint32Array, count: number, random: Random): Uint32Array {
+  const { length } = samples;
+  const whole = count - count % length;
+  const taken = Uint32Array.from({ length: count }, (_, i) => samples[i % length] ?? 0);
+  if (whole === count) return taken;
+  const rest = permutation(length, random).subarray(0, count - whole);
+  taken.set(rest.map((i) => samples[i] ?? 0), whole);
+  return taken;
 }
 
 /**
@@ -133,6 +167,12 @@ export function sampleCounts({ starts, parts = [] }: OrderedSamples): number[] {
   if (sum === 0) {
     throw new RangeError("Cannot mix datasets: found only weights of 0, expected one above");
   }
+  return apportion(weights, total);
+}
+
+/** Whole numbers in the proportion of the weights, rounded so that their sum is `total`. */
+function apportion(weights: readonly number[], total: number): number[] {
+  const sum = weights.reduce((a, b) => a + b, 0);
   const exact = weights.map((weight) => total * weight / sum);
   const counts = exact.map(Math.floor);
   const missing = total - counts.reduce((a, b) => a + b, 0);

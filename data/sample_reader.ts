@@ -25,6 +25,11 @@ export interface ReaderOptions {
   /** "first" as nanoVLM v0.1 does, or "all" questions of a row as samples of their own. */
   questionsPerRow: "first" | "all";
   /**
+   * How far the kinds of questions are made equally frequent, from 0, as they are, to 1: see
+   * sample_order.ts. Above 0 all questions are read when opening. Default 0.
+   */
+  kindBalance?: number;
+  /**
    * Bytes of row groups, uncompressed, to keep and to shuffle among. A dataset that fits is
    * shuffled as a whole. Default 512 MiB.
    */
@@ -67,6 +72,7 @@ export class SampleReader implements SampleSource {
   /** All samples of the dataset. */
   readonly samples: Samples;
   readonly #bufferBytes: number;
+  readonly #kindBalance: number;
   /** Absent where the whole dataset can stay in memory. */
   readonly #window: GroupWindow | undefined;
   #seed: number | undefined;
@@ -76,15 +82,19 @@ export class SampleReader implements SampleSource {
   /**
    * Sets up the reader; nothing is read yet.
    *
-   * @param samples what to read from
-   * @param bufferBytes of row groups to shuffle among
-   * @param lookBehind how many samples behind the furthest one are still asked for in ordinary
-   * running: those of the batches that are built at once
+   * @param samples what to read from; their kinds are known where they are to be balanced
+   * @param options `lookBehind`: how many samples behind the furthest one are still asked for in
+   * ordinary running: those of the batches that are built at once
    */
-  constructor(samples: Samples, bufferBytes: number = BUFFER_BYTES, lookBehind: number = 0) {
+  constructor(
+    samples: Samples,
+    options: Pick<ReaderOptions, "bufferBytes" | "kindBalance"> & { lookBehind?: number } = {},
+  ) {
+    const { bufferBytes = BUFFER_BYTES, kindBalance = 0, lookBehind = 0 } = options;
     const { starts, dataset: { groups = [] } } = samples;
     this.samples = samples;
     this.#bufferBytes = bufferBytes;
+    this.#kindBalance = kindBalance;
     this.#window = fitsBuffer({ starts, groups }, bufferBytes)
       ? undefined
       : new GroupWindow(starts, groups, lookBehind);
@@ -106,8 +116,11 @@ export class SampleReader implements SampleSource {
       ...(datasetSeed === undefined ? {} : { seed: datasetSeed }),
       cacheBytes: bufferBytes,
     });
-    const samples = await Samples.open(dataset, options.questionsPerRow);
-    return new SampleReader(samples, bufferBytes, lookBehind);
+    const { questionsPerRow, kindBalance = 0 } = options;
+    const samples = kindBalance > 0
+      ? await Samples.openByKind(dataset, questionsPerRow)
+      : await Samples.open(dataset, questionsPerRow);
+    return new SampleReader(samples, { bufferBytes, lookBehind, kindBalance });
   }
 
   #orderOf({ seed, epoch }: SamplePosition): Uint32Array {
@@ -115,9 +128,10 @@ export class SampleReader implements SampleSource {
     this.#seed = seed;
     const known = this.#orders.get(epoch);
     if (known) return known;
-    const { starts, dataset: { groups, parts } } = this.samples;
-    const bufferBytes = this.#bufferBytes;
-    const order = sampleOrder({ starts, groups, parts }, { seed, epoch, bufferBytes });
+    const { starts, kinds, dataset: { groups, parts } } = this.samples;
+    const [bufferBytes, kindBalance] = [this.#bufferBytes, this.#kindBalance];
+    const choice = { seed, epoch, bufferBytes, kindBalance };
+    const order = sampleOrder({ starts, groups, parts, kinds }, choice);
     for (const other of this.#orders.keys()) if (other !== epoch - 1) this.#orders.delete(other);
     this.#orders.set(epoch, order);
     this.#window?.add(epoch, order);

@@ -30,9 +30,12 @@ export class Samples {
   readonly length: number;
   /** Number of the first sample of each row, and in the end the number of all. (rows + 1) */
   readonly starts: Uint32Array;
+  /** The kind of each sample as a number from 0 on; absent where it was not asked for. (samples) */
+  readonly kinds?: Uint32Array;
 
-  private constructor(dataset: Dataset, counts: Uint32Array) {
+  private constructor(dataset: Dataset, counts: Uint32Array, kinds?: readonly number[]) {
     this.dataset = dataset;
+    if (kinds) this.kinds = Uint32Array.from(kinds);
     this.starts = new Uint32Array(counts.length + 1);
     let sum = 0;
     counts.forEach((count, row) => this.starts[row + 1] = sum += count);
@@ -52,13 +55,35 @@ export class Samples {
       ? new Uint32Array(dataset.rows).fill(1)
       : await dataset.turnCounts();
     if (isFirst) counts.forEach((count, row) => counts[row] = Math.min(1, count));
-    const samples = new Samples(dataset, counts);
-    if (samples.length === 0) {
-      throw new RangeError(
-        `Cannot draw samples from "${dataset.name}": found no questions, expected at least one`,
-      );
+    return Samples.#checked(new Samples(dataset, counts));
+  }
+
+  /** As `open()`, and finds each question's kind, for which it reads all of them. */
+  static async openByKind(
+    dataset: Dataset,
+    questionsPerRow: "first" | "all",
+  ): Promise<Samples> {
+    const counts = new Uint32Array(dataset.rows);
+    const numbers = new Map<string, number>();
+    const kinds: number[] = []; // (samples)
+    let row = 0;
+    for await (const all of dataset.turnKinds()) {
+      const asked = questionsPerRow === "first" ? all.slice(0, 1) : all;
+      counts[row++] = asked.length;
+      for (const kind of asked) {
+        const number = numbers.get(kind) ?? numbers.size;
+        numbers.set(kind, number);
+        kinds.push(number);
+      }
     }
-    return samples;
+    return Samples.#checked(new Samples(dataset, counts, kinds));
+  }
+
+  static #checked(samples: Samples): Samples {
+    if (samples.length > 0) return samples;
+    throw new RangeError(
+      `Cannot draw samples from "${samples.dataset.name}": found no questions, expected at least one`,
+    );
   }
 
   /**

@@ -187,4 +187,11 @@ export class Shapes implements Dataset {
   turnCounts(): Promise<Uint32Array> {
     return Promise.resolve(new Uint32Array(this.rows).fill(4));
   }
+
+  /** Draws every picture. */
+  async *turnKinds(): AsyncGenerator<readonly string[]> {
+    for (let row = 0; row < this.rows; row++) {
+      yield this.row(row).turns.map(({ category }) => category);
+    }
+  }
 }

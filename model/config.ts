@@ -68,6 +68,11 @@ export interface TrainConfig {
   readonly formatting_min_rating: number;
   /** Ours: whether a row with several questions gives the first one, as in nanoVLM, or all. */
   readonly questions_per_row: "first" | "all";
+  /**
+   * Ours: how far the kinds of questions are made equally frequent in training: n questions of a kind count as
+   * n^(1 - kind_balance). 0, as nanoVLM, asks each question once an epoch; 1 asks every kind as often as any other.
+   */
+  readonly kind_balance: number;
   /** Ours: threads that decode pictures and build batches; null is as many as the processor has to spare. */
   readonly data_workers: number | null;
   /** Ours: data larger than this many megabytes (2^20 bytes) is shuffled that much at a time, to be read once an epoch. */
@@ -145,6 +150,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   visual_dependency_min_rating: integer(1, 0),
   formatting_min_rating: integer(1, 0),
   questions_per_row: choice("first", ["first", "all"]),
+  kind_balance: fraction(0, true),
   data_workers: nullable(integer(0, 0)),
   shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),

@@ -74,14 +74,14 @@ export function number(
   });
 }
 
-/** A number from 0 up to, but not including, 1. */
-export function fraction(initial: number): Field<number> {
+/** A number from 0 up to 1, which is included if `withOne`. */
+export function fraction(initial: number, withOne: boolean = false): Field<number> {
   return field({
     initial,
-    expected: "a number from 0 to below 1",
+    expected: withOne ? "a number from 0 to 1" : "a number from 0 to below 1",
     isFloat: true,
     isKind: isNumber,
-    isPossible: (value) => value >= 0 && value < 1,
+    isPossible: (value) => value >= 0 && (withOne ? value <= 1 : value < 1),
     fromText: numberFromText,
   });
 }

@@ -77,6 +77,7 @@ function loaderOptions({ vlm, train }: Config) {
   return {
     split: "train" as const,
     questionsPerRow: train.questions_per_row,
+    kindBalance: train.kind_balance,
     tokenizer: vlm.lm_tokenizer,
     maxLength: vlm.lm_max_length,
     paddingSide: vlm.lm_padding_side,

@@ -21,7 +21,9 @@ function samplesOf(asked: readonly Asked[], format: Dataset["format"]): Promise<
     return { image, imageName: `row ${i}`, turns: [{ question, answer, category }] };
   };
   const turnCounts = () => Promise.resolve(new Uint32Array(asked.length).fill(1));
-  return Samples.open({ name: "asked", rows: asked.length, format, row, turnCounts }, "all");
+  const turnKinds = async function* () {};
+  const dataset = { name: "asked", rows: asked.length, format, row, turnCounts, turnKinds };
+  return Samples.open(dataset, "all");
 }
 
 /** A model that answers by a table, and whose loss is a tenth of each label's value. */
@@ -181,10 +183,9 @@ async function damaged(bad: readonly number[]): Promise<Samples> {
     return dataset.row(index);
   };
   const { name, rows, format } = dataset;
-  return await Samples.open(
-    { name, rows, format, row, turnCounts: () => dataset.turnCounts() },
-    "all",
-  );
+  const turnCounts = () => dataset.turnCounts();
+  const turnKinds = () => dataset.turnKinds();
+  return await Samples.open({ name, rows, format, row, turnCounts, turnKinds }, "all");
 }
 
 Deno.test("evaluate() leaves out, names and counts rows that cannot be read, while they are few", async () => {

@@ -1,6 +1,6 @@
 /** Tests of opening datasets: real Parquet files, small ones written here, and wrong ones. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { openDataset } from "../../data/datasets.ts";
+import { type Dataset, openDataset } from "../../data/datasets.ts";
 import { decodeImage } from "../../data/image.ts";
 import { localFile } from "../../data/local_file.ts";
 import { openParquet } from "../../data/parquet.ts";
@@ -83,6 +83,47 @@ Deno.test("openDataset() joins a folder's files of a split, across row groups", 
     const few = await openDataset(dir, "train", { rows: 3 });
     assertEquals([few.rows, (await few.turnCounts()).length], [3, 3]);
     assertEquals((await openDataset(`${dir}/train-00001.parquet`, "validation")).rows, 3);
+  }));
+
+/** What `turnKinds()` must give: the kinds of all rows, as reading them one by one does. */
+async function kindsRowByRow(dataset: Dataset): Promise<string[][]> {
+  return await Array.fromAsync({ length: dataset.rows }, async (_, row) => {
+    const { turns } = await dataset.row(row);
+    return turns.map(({ category }) => category);
+  });
+}
+
+Deno.test("turnKinds() gives the kinds of every row's questions, whatever the dataset is made of", () =>
+  inTemporaryFolder(async (dir) => {
+    const rows = Array.from({ length: 9 }, (_, i) => ({
+      image: PNG,
+      turns: [["is it?", "no"], [`what ${i}?`, "a"], ["how many?", "2"]]
+        .slice(i % 2) as [string, string][],
+    }));
+    for (const part of ["a", "b"]) {
+      await Deno.mkdir(`${dir}/${part}`);
+      writeCauldron(`${dir}/${part}/train.parquet`, rows, 4);
+    }
+    await Deno.writeTextFile(
+      `${dir}/one.jsonl`,
+      ["is it?", "how many?"].map((question) =>
+        JSON.stringify({ image: "1.png", question, answer: "a" })
+      ).join("\n"),
+    );
+    await Deno.writeFile(`${dir}/1.png`, PNG);
+    const opened = [
+      await openDataset(`${dir}/a`, "train"),
+      await openDataset(`${dir}/a`, "train", { heldOut: 0.3 }),
+      await openDataset(`${dir}/a`, "validation", { heldOut: 0.3 }),
+      await openDataset(`${dir}/a,${dir}/b,shapes`, "train", { rows: 20 }),
+      await openDataset(`${dir}/one.jsonl`, "train"),
+    ];
+    for (const dataset of opened) {
+      const kinds = await Array.fromAsync(dataset.turnKinds());
+      assertEquals(kinds, await kindsRowByRow(dataset));
+      assertEquals(kinds.length, dataset.rows);
+      assertEquals(Uint32Array.from(kinds, ({ length }) => length), await dataset.turnCounts());
+    }
   }));
 
 Deno.test("openParquet() reads each row group once while the budget lasts", () =>

@@ -57,6 +57,23 @@ Deno.test("Loader gives each sample at most once an epoch, in another order each
     assertNotEquals(first, [...first].sort((a, b) => a - b));
   }));
 
+Deno.test("Loader asks each kind of question as often as another when told to, whatever the workers", async () => {
+  const dataset = await Deno.makeTempFile({ suffix: ".parquet" });
+  const turns = ["is it?", "is he?", "is she?", "what is it?"].map((question) => [question, "a"]);
+  writeCauldron(dataset, Array(12).fill({ image: PNG, turns: turns as [string, string][] }));
+  const options = { dataset, batchSize: 8, rows: 12, kindBalance: 1 };
+  try {
+    const read = (workers: number) =>
+      withLoader({ ...options, workers }, (loader) => take(loader, 12));
+    const batches = await read(0);
+    const kinds = batches.slice(0, 6).flatMap(({ categories }) => categories);
+    assertEquals(kinds.filter((kind) => kind === "yes/no").length, 24);
+    assertEquals(indices(await read(2)), indices(batches));
+  } finally {
+    await Deno.remove(dataset);
+  }
+});
+
 Deno.test("Loader gives the same batches for 0, 1 and 3 workers, and others for another seed", async () => {
   const run = (changes: Partial<LoaderOptions>) => withLoader(changes, (loader) => take(loader, 8));
   const here = await run({ workers: 0 });

@@ -133,6 +133,53 @@ Deno.test("sampleOrder() repeats a sample far from itself and keeps to the windo
   assert(at.at(-1)! - at[0]! > 10);
 });
 
+/** How often each kind is drawn, and how often each sample. */
+function drawnKinds(source: OrderedSamples & { kinds: Uint32Array }, order: Uint32Array) {
+  const kinds = new Uint32Array(Math.max(...source.kinds) + 1);
+  const times = new Uint32Array(total(source));
+  for (const sample of order) {
+    times[sample]!++;
+    kinds[source.kinds[sample]!]!++;
+  }
+  return { kinds: [...kinds], times };
+}
+
+Deno.test("sampleOrder() makes kinds as frequent as their balance says", () => {
+  const { starts, groups } = source(300, 10);
+  const length = starts.at(-1)!;
+  const kinds = Uint32Array.from({ length }, (_, i) => i % 10 < 8 ? 0 : i % 10 - 7); // 8 : 1 : 1
+  const counts = [0, 1, 2].map((kind) => kinds.filter((one) => one === kind).length);
+  for (const bufferBytes of [3000, 1e9]) {
+    const choice = { seed: 1, epoch: 0, bufferBytes };
+    const plain = sampleOrder({ starts, groups }, choice);
+    assertEquals(sampleOrder({ starts, groups, kinds }, choice), plain);
+    for (const kindBalance of [0.5, 1]) {
+      const order = sampleOrder({ starts, groups, kinds }, { ...choice, kindBalance });
+      assertEquals(order.length, length);
+      const drawn = drawnKinds({ starts, kinds }, order);
+      const weights = counts.map((count) => count ** (1 - kindBalance));
+      const sum = weights.reduce((a, b) => a + b);
+      drawn.kinds.forEach((count, kind) => {
+        assert(Math.abs(count - length * weights[kind]! / sum) < 1);
+        const whole = Math.floor(count / counts[kind]!);
+        const times = drawn.times.filter((_, sample) => kinds[sample] === kind);
+        assert(times.every((time) => time === whole || time === whole + 1));
+      });
+      const next = { ...choice, epoch: 1, kindBalance };
+      assertNotEquals(sorted(sampleOrder({ starts, groups, kinds }, next)), sorted(order));
+    }
+  }
+});
+
+Deno.test("sampleOrder() balances kinds within parts, whose shares stay", () => {
+  const starts = Uint32Array.from({ length: 101 }, (_, i) => i);
+  const parts = [part("a", 0, 50, 3), part("b", 50, 50, 1)];
+  const kinds = Uint32Array.from({ length: 100 }, (_, i) => i < 50 ? (i < 40 ? 0 : 1) : 2);
+  const choice = { seed: 1, epoch: 0, bufferBytes: 0, kindBalance: 1 };
+  const drawn = drawnKinds({ starts, kinds }, sampleOrder({ starts, parts, kinds }, choice));
+  assertEquals([[37, 38], [38, 37]].some((pair) => `${[...pair, 25]}` === `${drawn.kinds}`), true);
+});
+
 Deno.test("sampleCounts() rounds so that the sum is the number of all samples", () => {
   const starts = Uint32Array.from({ length: 11 }, (_, i) => i);
   const parts = [part("a", 0, 3, 1), part("b", 3, 3, 1), part("c", 6, 4, 1)];

@@ -36,6 +36,7 @@ function stub() {
       return { image: new Uint8Array(1), imageName: `stub ${index}`, turns };
     },
     turnCounts: () => Promise.resolve(new Uint32Array(ROWS).fill(1)),
+    turnKinds: async function* () {},
   };
   return { dataset, reads, kept, seen };
 }
@@ -45,7 +46,8 @@ const BATCHES = ROWS / BATCH;
 
 async function open(lookBehind: number) {
   const { dataset, ...rest } = stub();
-  const reader = new SampleReader(await Samples.open(dataset, "all"), BUFFER_BYTES, lookBehind);
+  const samples = await Samples.open(dataset, "all");
+  const reader = new SampleReader(samples, { bufferBytes: BUFFER_BYTES, lookBehind });
   const read = async (batch: number) => {
     const epoch = Math.floor(batch / BATCHES);
     const start = batch % BATCHES * BATCH;

@@ -14,6 +14,7 @@ function fake(turnsPerRow: number[]): Dataset {
     rows: turnsPerRow.length,
     format: "vqa",
     turnCounts: () => Promise.resolve(Uint32Array.from(turnsPerRow)),
+    turnKinds: async function* () {},
     row: (row) => ({
       image: new Uint8Array(),
       imageName: `fake ${row}`,
@@ -52,8 +53,24 @@ Deno.test("Samples takes the first question of every row when asked to", async (
   await assertRejects(() => samples.at(1), RangeError, "fake 1");
 });
 
+Deno.test("Samples finds each question's kind when asked to", async () => {
+  const rows = [["a", "b", "a"], [], ["c"]];
+  const dataset: Dataset = {
+    ...fake(rows.map(({ length }) => length)),
+    turnKinds: async function* () {
+      yield* rows;
+    },
+  };
+  const all = await Samples.openByKind(dataset, "all");
+  assertEquals([all.kinds, all.starts], [Uint32Array.of(0, 1, 0, 2), Uint32Array.of(0, 3, 3, 4)]);
+  const first = await Samples.openByKind(dataset, "first");
+  assertEquals([first.kinds, first.starts], [Uint32Array.of(0, 1), Uint32Array.of(0, 1, 1, 2)]);
+  assertEquals((await Samples.open(dataset, "all")).kinds, undefined);
+});
+
 Deno.test("Samples refuses numbers out of range and datasets without questions", async () => {
   const samples = await Samples.open(fake([1]), "all");
   for (const index of [-1, 1, 0.5]) assertThrows(() => samples.locate(index), RangeError);
   await assertRejects(() => Samples.open(fake([0, 0]), "all"), RangeError, "no questions");
+  await assertRejects(() => Samples.openByKind(fake([]), "all"), RangeError, "no questions");
 });

@@ -184,6 +184,7 @@ const UNNAMED = {
   visual_dependency_min_rating: 1,
   formatting_min_rating: 1,
   questions_per_row: "first",
+  kind_balance: 0,
   data_workers: null,
   shuffle_buffer_megabytes: 512,
   initialization: "nanovlm",

@@ -226,11 +226,9 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
   tiny: {
     vlm: {
       ...SMALL.vlm,
-      vit_hidden_dim: 96,
-      vit_inter_dim: 384,
       vit_patch_size: 4,
       vit_img_size: 32,
-      vit_n_blocks: 3,
+      vit_n_blocks: 2,
       lm_n_kv_heads: 4,
       lm_max_length: 17,
       mp_pixel_shuffle_factor: 2,

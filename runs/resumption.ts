@@ -7,6 +7,7 @@ import type { Config } from "../model/config.ts";
 import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
+import { OutOfMemoryError } from "../shaders/runtime/device.ts";
 import { shellWord } from "./report.ts";
 import type { Run } from "./run.ts";
 
@@ -19,6 +20,9 @@ const FREE: readonly string[] = [
   ...["vlm_load_backbone_weights", "max_training_steps", "epochs", "dtype", "data_workers"],
   ...["push_to", "push_private"],
 ];
+
+/** For a run whose plan fitted: others took the memory meanwhile, or evaluations, which are not in the plan. */
+const LESS_MEMORY = "end what else uses the GPU, or give --recompute on, which takes less of it";
 
 /** What is compared with a checkpoint. */
 export type Resumable =
@@ -97,13 +101,16 @@ export function requireNoUnfinished(out: string): void {
   );
 }
 
-/** `error`, with what to do next where the run in `out` has a checkpoint, after step `newest`. */
+/** `error`, with what to do next: where the run in `out` has a checkpoint, after step `newest`, and where memory ran out. */
 export function withAdvice(error: unknown, out: string, newest: number): unknown {
-  if (newest > 0 && error instanceof Error) {
-    error.message = `${
-      error.message.replace(/\.$/, "")
-    }; what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`;
-  }
+  if (!(error instanceof Error)) return error;
+  const advice = [
+    ...(error instanceof OutOfMemoryError ? [LESS_MEMORY] : []),
+    ...(newest > 0
+      ? [`what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`]
+      : []),
+  ];
+  if (advice.length > 0) error.message = [error.message.replace(/\.$/, ""), ...advice].join("; ");
   return error;
 }
 

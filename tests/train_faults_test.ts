@@ -1,11 +1,20 @@
 // Tests of what ends a run from outside: a lost GPU, data that goes away. What was saved stays, and the error says so.
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { existsSync } from "node:fs";
 import { parseFlags } from "../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { encodePng } from "../data/png_encoder.ts";
 import { Display } from "../runs/display.ts";
 import { train } from "../train.ts";
-import { assertSameRun, assertWhole, resumableRun } from "./resume_helpers.ts";
+import { OutOfMemoryError } from "../shaders/runtime/device.ts";
+import { writeCauldron } from "./data/helpers.ts";
+import { assertSameRun, assertWhole, metricsOf, resumableRun } from "./resume_helpers.ts";
 import { hasAdapter } from "./run_helpers.ts";
 
 const ignore = !hasAdapter;
@@ -70,6 +79,107 @@ Deno.test({
         assertSameRun(lost, out);
       })
     ),
+});
+
+/** Calls `use` with a GPU that says at every new buffer, once `isFull`, that its memory is full. */
+async function withFullGpu(isFull: () => boolean, use: () => Promise<void>): Promise<void> {
+  const { popErrorScope, pushErrorScope } = GPUDevice.prototype;
+  const scopes: GPUErrorFilter[] = [];
+  GPUDevice.prototype.pushErrorScope = function (filter) {
+    scopes.push(filter);
+    return pushErrorScope.call(this, filter);
+  };
+  GPUDevice.prototype.popErrorScope = async function () {
+    const filter = scopes.pop();
+    const error = await popErrorScope.call(this);
+    return filter === "out-of-memory" && isFull() ? new GPUOutOfMemoryError("full") : error;
+  };
+  try {
+    await use();
+  } finally {
+    Object.assign(GPUDevice.prototype, { popErrorScope, pushErrorScope });
+  }
+}
+
+Deno.test({
+  name: "a run whose GPU is out of memory says what takes less and how to go on, and then does",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const [out, full] = [`${folder}/run`, `${folder}/full`];
+      // Step 2 is saved; then there is no room for the evaluation after step 3.
+      const isSaved = () => existsSync(`${out}/step-000002`);
+      await withFullGpu(isSaved, async () => {
+        const error = await assertRejects(() => run(resumableRun(out, 4)), OutOfMemoryError);
+        assertStringIncludes(error.message, "out of GPU memory");
+        assertStringIncludes(error.message, "--recompute on");
+        assertStringIncludes(error.message, `deno task train --resume=${out}`);
+      });
+      assert(assertWhole(out));
+      await run([`--resume=${out}`, "--recompute", "on"]);
+      await Deno.rename(out, full);
+      await run(resumableRun(out, 4));
+      assertEquals(metricsOf(full), metricsOf(out));
+    }),
+});
+
+Deno.test({
+  name: "a run whose clock jumps, by a year and back, is the same run",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const [out, jumped] = [`${folder}/run`, `${folder}/jumped`];
+      const { now } = Date;
+      const year = 365 * 24 * 3600 * 1000;
+      let seen = "";
+      try {
+        const { seconds } = await run(resumableRun(out, 6), (line) => {
+          seen += line;
+          Date.now = line.startsWith("Step 3:") ? () => now() - year : () => now() + year;
+        });
+        assert(seconds >= 0 && seconds < 3600, `${seconds} s`);
+      } finally {
+        Date.now = now;
+      }
+      for (const [, left] of seen.matchAll(/ (\S+) left/g)) assertMatch(left!, /^\d?\d:\d\d$/);
+      await Deno.rename(out, jumped);
+      await run(resumableRun(out, 6));
+      assertSameRun(jumped, out);
+    }),
+});
+
+Deno.test({
+  name: "a run whose file of data is cut short under it says so, and goes on with the whole one",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const [data, out, cut] = [`${folder}/train.parquet`, `${folder}/run`, `${folder}/cut`];
+      const png = encodePng({ width: 8, height: 8, data: new Uint8Array(8 * 8 * 3) });
+      const rows = Array.from({ length: 40 }, (_, i) => ({
+        image: png,
+        turns: [["what?", `${i}`]] as [string, string][],
+      }));
+      writeCauldron(data, rows, 2);
+      const bytes = await Deno.readFile(data);
+      const flags = [...resumableRun(out, 40), "--train-dataset", data, "--workers", "0"];
+      const settings = "data_cutoff_idx=null val_ratio=0.2 shuffle_buffer_megabytes=0".split(" ")
+        .flatMap((setting) => ["--set", setting]);
+      const error = await assertRejects(
+        () =>
+          run([...flags, ...settings], (line) => {
+            if (line.startsWith("Step 3:")) Deno.truncateSync(data, 100);
+          }),
+        RangeError,
+      );
+      assertStringIncludes(error.message, "rows that cannot be read");
+      assertStringIncludes(error.message, `deno task train --resume=${out}`);
+      assert(assertWhole(out));
+      await Deno.writeFile(data, bytes);
+      await run([`--resume=${out}`, "--workers", "0"]);
+      await Deno.rename(out, cut);
+      await run([...flags, ...settings]);
+      assertSameRun(cut, out);
+    }),
 });
 
 /** A folder with 8 pictures and a question about each. */

@@ -7,13 +7,11 @@
  * Source: W3C WebGPU, sections 4.4 (GPUDevice) and 22 (errors).
  */
 import type { MatmulChoices } from "../matmul_choice.ts";
+import { DeviceError, OutOfMemoryError } from "./device_error.ts";
 import type { Compiled } from "./kernel.ts";
 import type { Activation } from "./tensor.ts";
 
-/** The GPU refused, lost or ran out of something. Callers react by saying so and stopping. */
-export class DeviceError extends Error {
-  override name = "DeviceError";
-}
+export { DeviceError, OutOfMemoryError };
 
 /** How to open a device. */
 export interface DeviceOptions {
@@ -234,7 +232,7 @@ export class Device {
     }
     const invalid = await this.gpu.popErrorScope();
     const memory = await this.gpu.popErrorScope();
-    if (memory) throw new DeviceError(`Cannot ${what}: out of GPU memory: ${memory.message}`);
+    if (memory) throw new OutOfMemoryError(`Cannot ${what}: out of GPU memory: ${memory.message}`);
     if (invalid) throw new DeviceError(`Cannot ${what}: ${invalid.message}`);
     return made;
   }

@@ -1,6 +1,7 @@
 // Tests of runs/resumption.ts: what a run that fails is told to do next.
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { resumeCommand, withAdvice } from "../../runs/resumption.ts";
+import { OutOfMemoryError } from "../../shaders/runtime/device.ts";
 
 Deno.test("withAdvice() says how to go on where something was saved, and keeps the error's kind", () => {
   const advised = withAdvice(new SyntaxError("Cannot read a.parquet: it ends early."), "a b", 250);
@@ -10,6 +11,10 @@ Deno.test("withAdvice() says how to go on where something was saved, and keeps t
     "Cannot read a.parquet: it ends early; what was saved is whole, go on from step 250 with: " +
       "deno task train --resume='a b'",
   );
+  const full = withAdvice(new OutOfMemoryError("Cannot make buffer: full"), "a", 0);
+  assertInstanceOf(full, OutOfMemoryError);
+  assertStringIncludes(full.message, "Cannot make buffer: full; end what else uses the GPU");
+  assertStringIncludes(full.message, "--recompute on");
   const error = new Error("No.");
   assertEquals(withAdvice(error, "a", 0), error);
   assertEquals(error.message, "No.");

@@ -4,17 +4,12 @@
  * Last stop of the data's way; train.ts uses `evaluate()` too. `deno task eval --help` shows the command's flags.
  * Source: test_mmstar() and the validation loop of nanoVLM v0.1, train.py.
  */
-import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
+import { openDevice } from "./commands/device.ts";
 import { checkpointFolder, openTokenizer, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
-import { COLUMNS_FLAG, requireColumns } from "./commands/dataset_flags.ts";
-import {
-  type Arguments,
-  DTYPE_FLAG,
-  type Flags,
-  UsageError,
-  wholeNumber,
-} from "./commands/flags.ts";
+import { requireColumns } from "./commands/dataset_flags.ts";
+import { EVAL_FLAGS } from "./commands/eval_flags.ts";
+import { type Arguments, DTYPE_FLAG, UsageError } from "./commands/flags.ts";
 import { requireFewBad, type SkippedRow } from "./data/bad_rows.ts";
 import { type Batch, IGNORED_LABEL, MMStarCollator, VQACollator } from "./data/collator.ts";
 import type { ReadySample } from "./data/collator.ts";
@@ -29,6 +24,7 @@ import type { HostBatch } from "./model/inputs.ts";
 import { chooseDtype } from "./model/precision.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { type Answer, byCategory, judged, scoreOf, type Task } from "./runs/answers.ts";
+import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { lossText, percent, type Score, scoreTable, short } from "./runs/report.ts";
 
@@ -57,6 +53,8 @@ export interface EvaluateOptions {
    * this and its number alone, not on the batch. Only greedily when absent.
    */
   readonly sampleSeed?: number;
+  /** Is told after every batch how many of the questions have been asked. */
+  readonly onAsked?: (asked: number, of: number) => void;
 }
 
 /** The result of an evaluation. */
@@ -132,6 +130,7 @@ export async function evaluate(
     drawn.push(...asked.drawn);
     lossSum += asked.sum;
     labels += asked.count;
+    options.onAsked?.(answers.size, indices.length);
   }
   requireFewBad([...skipped.values()], new Set(indices.map((i) => samples.locate(i).row)).size);
   const seconds = (performance.now() - start) / 1000;
@@ -218,48 +217,15 @@ function decode(tokenizer: Tokenizer, ids: readonly number[]): string {
   return tokenizer.decode(known, { skipSpecialTokens: true });
 }
 
-const FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder, or owner/name[@revision] on the Hub" },
-  "dataset": {
-    value: "D",
-    help:
-      'what to ask: "shapes", a file, a folder with files of validation, or a dataset on the Hub',
-  },
-  "columns": COLUMNS_FLAG,
-  "task": {
-    value: "NAME",
-    choices: ["vqa", "mmstar"],
-    help:
-      "vqa: the answer must be the expected text, capitals included, but for space around it; mmstar: " +
-      "multiple choice, as nanoVLM does it; by default what the dataset's columns say",
-  },
-  "tokenizer": { value: "DIR", help: "tokenizer's folder, where the model's has none" },
-  "limit": { value: "N", number: wholeNumber(1), help: "ask only the first N questions" },
-  "batch-size": {
-    value: "N",
-    number: wholeNumber(1),
-    help: "questions at a time (default: 32)",
-  },
-  "sample": { help: "ask once more by drawing from the probabilities, as nanoVLM does on MMStar" },
-  "seed": {
-    value: "N",
-    number: wholeNumber(0, 0xffffffff),
-    help: "where the drawing starts (default: 0)",
-  },
-  "dtype": DTYPE_FLAG,
-  "no-tune": NO_TUNE_FLAG,
-  "json": { help: "print one JSON document" },
-} as const satisfies Flags;
-
-const COMMAND: Command<typeof FLAGS> = {
+const COMMAND: Command<typeof EVAL_FLAGS> = {
   call: "deno task eval",
   summary: "Evaluates a model: accuracy by kind of question, and loss.",
   positionals: [],
-  flags: FLAGS,
+  flags: EVAL_FLAGS,
   run,
 };
 
-async function run(args: Arguments<typeof FLAGS>): Promise<void> {
+async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   const [checkpoint, dataset] = [args.text("checkpoint"), args.text("dataset")];
   if (checkpoint === undefined || dataset === undefined) {
     throw new UsageError("Cannot evaluate: expected both --checkpoint DIR and --dataset D");
@@ -277,12 +243,15 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const tokenizer = await openTokenizer(name, model.config);
   const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
   const task = args.text("task");
+  const display = new Display(Deno.stderr);
   const { answers: _, ...result } = await evaluate(subject, samples, {
     ...(task === "vqa" || task === "mmstar" ? { task } : {}),
     batchSize: Math.min(args.number("batch-size") ?? 32, total),
     indices: Array.from({ length: total }, (_, i) => i),
     ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
+    onAsked: showAsked(display),
   });
+  display.clear();
   if (args.has("json")) return console.log(JSON.stringify(result));
   for (const { imageName, reason } of result.skipped) {
     console.log(`Skipped ${imageName}: ${reason}`);

@@ -26,7 +26,7 @@ import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
 import { describe } from "./runs/description.ts";
-import { Display } from "./runs/display.ts";
+import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { askAll, evaluationLine, qualityOf, setScores, testAccuracy } from "./runs/evaluations.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
@@ -92,7 +92,6 @@ async function trainOnce(
     display.print(folded(describe(run), display.columns));
     for (let step = first; step <= steps; step++) {
       if (step > stepsBefore) await takeStep(run, step, request.checked);
-
       const isLast = step === steps;
       const isEvaluated = isLast || train.eval_in_epochs && step % train.eval_interval === 0;
       const isDue = isEvaluated || step % every === 0;
@@ -148,8 +147,10 @@ async function evaluateNow(
   return isBest ? "best" : "other";
 }
 
-function askRun({ data, subject, config: { train } }: EvaluatedRun, isFinal: boolean) {
-  return askAll(data, (samples, how) => evaluate(subject, samples, how), { train, isFinal });
+function askRun({ data, subject, log, config: { train } }: EvaluatedRun, isFinal: boolean) {
+  return askAll(data, (samples, how) => {
+    return evaluate(subject, samples, { ...how, onAsked: showAsked(log.display) });
+  }, { train, isFinal });
 }
 
 function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {
@@ -247,7 +248,6 @@ async function finish(
   await runLog.evaluation(best.step, results, { samples: heldOut, isFinal: true });
   const examples = chooseExamples(answers);
   const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
-  const question = examples[0]?.question ?? "";
   return {
     out: best.folder,
     steps,
@@ -261,7 +261,7 @@ async function finish(
     peak_bytes: run.peakBytes ?? 0,
     seconds,
     examples,
-    command: generateCommand(picture, question, best.folder),
+    command: generateCommand(picture, examples[0]?.question ?? "", best.folder),
   };
 }
 

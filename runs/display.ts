@@ -3,6 +3,7 @@
  *
  * Under step_log.ts and train.ts. Ours.
  */
+import { clock, short } from "./report.ts";
 
 /** What can be written to: Deno.stdout or Deno.stderr. */
 export interface Output {
@@ -60,6 +61,13 @@ export class Display {
     }
   }
 
+  /** Shows a state that is of no interest when it is over: in a log file only where it lasts. */
+  glimpse(line: string): void {
+    const waiting = this.#waiting;
+    this.update(line);
+    if (this.#waiting !== undefined) this.#waiting = waiting;
+  }
+
   #show(line: string): void {
     this.#waiting = undefined;
     this.#lastUpdate = this.#now();
@@ -105,4 +113,19 @@ function terminalColumns(): number {
   } catch {
     return USUAL_COLUMNS; // the terminal on stderr alone, for example
   }
+}
+
+/** Shows how many questions have been asked since it was called, when that is told. */
+export function showAsked(
+  display: Pick<Display, "glimpse">,
+  now: () => number = () => performance.now(),
+): (asked: number, of: number) => void {
+  const start = now();
+  return (asked, of) => {
+    const seconds = (now() - start) / 1000;
+    display.glimpse(
+      `Asked ${asked.toLocaleString("en")} of ${of.toLocaleString("en")} questions ` +
+        `${short(asked / seconds)}/s ${clock(seconds / asked * (of - asked))} left`,
+    );
+  };
 }

@@ -71,7 +71,7 @@ export class StepLog {
   readonly #skippedRows = new Set<string>();
 
   constructor(
-    readonly display: Pick<Display, "columns" | "print" | "update">,
+    readonly display: Pick<Display, "columns" | "glimpse" | "print" | "update">,
     readonly runLog: Pick<RunLog, "step" | "write">,
     /** Of the whole run. */
     readonly steps: number,

@@ -102,7 +102,10 @@ Deno.test("evaluate() puts similar lengths together, fills the last batch up, an
   const samples = await samplesOf(questions.map((q) => [q, q, "kind"]), "vqa");
   const says = Object.fromEntries(questions.map((q) => [q, q]));
   const { subject, batches } = subjectThatSays(says);
-  const result = await evaluate(subject, samples, { batchSize: 3 });
+  const told: number[][] = [];
+  const onAsked = (...counts: number[]) => told.push(counts);
+  const result = await evaluate(subject, samples, { batchSize: 3, onAsked });
+  assertEquals(told, [[3, 5], [5, 5]]);
   assertEquals(batches.map(({ questions }) => questions), [
     ["b?", "d?", "e?"],
     ["long question 1?", "long question 2?", "long question 2?"],

@@ -1,6 +1,6 @@
 // Tests of runs/display.ts: what is written to a terminal, and to anything else.
 import { assertEquals } from "@std/assert";
-import { Display } from "../../runs/display.ts";
+import { Display, showAsked } from "../../runs/display.ts";
 
 /** What a display writes, and in how many pieces, while a clock of the test's own runs. */
 function written(isTerminal: boolean, use: (display: Display, wait: (ms: number) => void) => void) {
@@ -33,6 +33,31 @@ Deno.test("a Display that is no terminal gets the last state before other lines 
     display.clear();
   });
   assertEquals(text, "step 1\nstep 3\nevaluated\nsaved\nstep 5\n");
+});
+
+Deno.test("a Display that is no terminal gets a glimpse only of what lasts", () => {
+  const text = written(false, (display, wait) => {
+    for (const step of [1, 2]) display.update(`step ${step}`);
+    for (let asked = 1; asked <= 3; asked++, wait(1000)) display.glimpse(`asked ${asked}`);
+    display.print("evaluated");
+    for (let asked = 1; asked <= 15; asked++, wait(1000)) display.glimpse(`asked ${asked}`);
+    display.clear();
+  });
+  assertEquals(text, "step 1\nstep 2\nevaluated\nasked 11\n");
+});
+
+Deno.test("showAsked() tells the speed and the time left", () => {
+  const lines: string[] = [];
+  let milliseconds = 500;
+  const told = showAsked({ glimpse: (line) => lines.push(line) }, () => milliseconds);
+  milliseconds += 2000;
+  told(32, 4847);
+  milliseconds += 300_000;
+  told(4847, 4847);
+  assertEquals(lines, [
+    "Asked 32 of 4,847 questions 16/s 5:01 left",
+    "Asked 4,847 of 4,847 questions 16/s 0:00 left",
+  ]);
 });
 
 Deno.test("a Display at a terminal writes one line over, and takes it away", () => {

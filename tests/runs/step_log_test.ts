@@ -67,7 +67,12 @@ Deno.test("a StepLog leaves out of the progress line what a narrow terminal has 
     ] as const
   ) {
     let shown = "";
-    const display = { columns, update: (line: string) => shown = line, print: () => {} };
+    const display = {
+      columns,
+      update: (line: string) => shown = line,
+      glimpse: () => {},
+      print: () => {},
+    };
     const runLog = { step: () => {}, write: () => {} };
     const log = new StepLog(display, runLog, 33203);
     log.take({ step: 12345, samples: 256, tokens: 32000, rates: RATES, cut: 0 });

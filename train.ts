@@ -225,10 +225,10 @@ async function start(
   return run;
 }
 
-/** Frees the GPU's memory and ends the loader. */
-async function release({ data, runLog, subject, trainer, model }: EvaluatedRun): Promise<void> {
-  data.loader.close();
-  runLog.close();
+/** Frees the GPU's memory and the run's folder, and ends the loader. */
+async function release(run: EvaluatedRun): Promise<void> {
+  const { data, runLog, checkpoints, subject, trainer, model } = run;
+  for (const part of [data.loader, runLog, checkpoints]) part.close();
   for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
   trainer.optimizer.destroy();
   model.destroy();

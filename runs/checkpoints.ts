@@ -21,32 +21,43 @@ const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
 /** Checkpoints to keep unless told otherwise: one, and one for the case that a disk damages it. */
 export const KEPT_CHECKPOINTS = 2;
 
+/** Locked by the process that trains in a folder, until it ends, however that comes. */
+const LOCK = ".lock";
+
 /** Where a run's checkpoints go. */
 export class Checkpoints {
   readonly #folder: RunFolder;
+  readonly #lock: Deno.FsFile;
   /** Steps that the newest one has taken; 0 where there is none. */
   #newest: number;
 
-  private constructor(folder: RunFolder, newest: number) {
+  private constructor(folder: RunFolder, lock: Deno.FsFile, newest: number) {
     this.#folder = folder;
+    this.#lock = lock;
     this.#newest = newest;
   }
 
   /**
    * Of the run in folder `out`, which goes on from the checkpoint after `newest` steps, or begins where that is 0.
    *
-   * @throws {Error} where the folder cannot be written
+   * @throws {Error} where the folder cannot be written, or another process trains in it
    */
   static async open(out: string, options: { keep: number; newest: number }): Promise<Checkpoints> {
-    const folder = new RunFolder(out, options.keep);
+    const lock = await lockFolder(out);
     try {
-      await Deno.mkdir(out, { recursive: true });
+      const folder = new RunFolder(out, options.keep);
       if (options.newest === 0) folder.clear();
       else await folder.goOnFrom(options.newest);
+      return new Checkpoints(folder, lock, options.newest);
     } catch (cause) {
+      lock.close();
       throw unwritable(out, cause);
     }
-    return new Checkpoints(folder, options.newest);
+  }
+
+  /** Lets other processes train in the folder. */
+  close(): void {
+    this.#lock.close();
   }
 
   /** Steps that the newest one has taken; 0 where there is none. */
@@ -90,6 +101,23 @@ export class Checkpoints {
       );
     }
   }
+}
+
+/** Makes the folder of a run and takes it for this process. @throws {Error} where that cannot be */
+async function lockFolder(out: string): Promise<Deno.FsFile> {
+  let file: Deno.FsFile;
+  try {
+    await Deno.mkdir(out, { recursive: true });
+    file = await Deno.open(`${out}/${LOCK}`, { write: true, create: true });
+  } catch (cause) {
+    throw unwritable(out, cause);
+  }
+  if (await file.tryLock(true)) return file;
+  file.close();
+  throw new Error(
+    `Cannot train in "${out}": another process is training there; expected a folder of this run's own; wait until the ` +
+      `other one ends, or choose another folder with --out DIR`,
+  );
 }
 
 /** Whether the system refused, not the GPU or our own code. */

@@ -7,7 +7,6 @@ import type { Config } from "../model/config.ts";
 import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
-import { OutOfMemoryError } from "../shaders/runtime/device.ts";
 import { shellWord } from "./report.ts";
 import type { Run } from "./run.ts";
 
@@ -105,7 +104,7 @@ export function requireNoUnfinished(out: string): void {
 export function withAdvice(error: unknown, out: string, newest: number): unknown {
   if (!(error instanceof Error)) return error;
   const advice = [
-    ...(error instanceof OutOfMemoryError ? [LESS_MEMORY] : []),
+    ...(error.name === "OutOfMemoryError" ? [LESS_MEMORY] : []),
     ...(newest > 0
       ? [`what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`]
       : []),

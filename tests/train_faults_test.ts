@@ -124,6 +124,32 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a second run in the folder of one is refused, and harms nothing",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const [out, alone] = [`${folder}/run`, `${folder}/alone`];
+      const refused: unknown[] = [];
+      let others: Promise<void>[] = [];
+      await run(resumableRun(out, 6), (line) => {
+        if (!line.startsWith("Step 3:")) return;
+        const second = [[`--resume=${out}`], [...resumableRun(out, 6), "--force"]];
+        others = second.map((flags) =>
+          assertRejects(() => run(flags), Error).then((error) => void refused.push(error.message))
+        );
+      });
+      await Promise.all(others);
+      assertEquals(refused.length, 2);
+      for (const message of refused) {
+        assertStringIncludes(String(message), "another process is training there");
+      }
+      await Deno.rename(out, alone);
+      await run(resumableRun(out, 6));
+      assertSameRun(alone, out);
+    }),
+});
+
+Deno.test({
   name: "a run whose clock jumps, by a year and back, is the same run",
   ignore,
   fn: () =>

@@ -1,8 +1,10 @@
 /**
- * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens.
+ * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens and read back.
  *
- * Under run_log.ts. Ours.
+ * Under run_log.ts, run_history.ts and run_facts.ts. Ours.
  */
+
+import type { Score } from "./report.ts";
 
 /** One line. */
 export type Metric = Readonly<Record<string, unknown>>;
@@ -70,4 +72,60 @@ export function unwritable(folder: string, cause: unknown): Error {
       `with --out DIR, or make room`,
     { cause },
   );
+}
+
+/**
+ * Reads the lines of a file; a last one that was cut short, as when a run is killed, is left out.
+ *
+ * @throws {Deno.errors.NotFound} where there is none
+ * @throws {SyntaxError} where a line is no JSON object
+ */
+export function readMetrics(folder: string): Metric[] {
+  const path = `${folder}/${METRICS_FILE}`;
+  const lines = Deno.readTextFileSync(path).split("\n");
+  lines.pop(); // what stands behind the last line's end: nothing, or a line that was cut short
+  return lines.map((line, i) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      if (isRecord(value)) return value;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
+    throw new SyntaxError(
+      `Cannot read line ${i + 1} of "${path}": found "${
+        line.slice(0, 40)
+      }", expected a JSON object; remove the line`,
+    );
+  });
+}
+
+/** Whether a value is an object with keys. */
+export function isRecord(value: unknown): value is Metric {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A number of a record, NaN where there is none. */
+export function numberOf(record: Metric, key: string): number {
+  const value = record[key];
+  return typeof value === "number" ? value : NaN;
+}
+
+/** A record of a record, empty where there is none. */
+export function recordOf(record: Metric, key: string): Metric {
+  const value = record[key];
+  return isRecord(value) ? value : {};
+}
+
+/** The score that a record holds, NaN where it holds none. */
+export function scoreOf(record: Metric): Score {
+  return {
+    accuracy: numberOf(record, "accuracy"),
+    correct: numberOf(record, "correct"),
+    total: numberOf(record, "total"),
+  };
+}
+
+/** Seconds since 1970; whatever happens to the machine's clock meanwhile, they pass evenly. */
+export function secondsNow(): number {
+  return (performance.timeOrigin + performance.now()) / 1000;
 }

@@ -3,7 +3,7 @@
  *
  * Between metrics.jsonl and model_card.ts. Ours.
  */
-import type { Metric } from "./metrics.ts";
+import { isRecord, type Metric, numberOf, readMetrics, recordOf, scoreOf } from "./metrics.ts";
 import type { Score } from "./report.ts";
 
 /** An evaluation of the model. */
@@ -40,7 +40,7 @@ export interface RunFacts {
  * @throws {SyntaxError} where another line is no JSON object
  */
 export function readRunFacts(folder: string): RunFacts {
-  const metrics = readLines(`${folder}/metrics.jsonl`);
+  const metrics = linesOf(folder);
   const description = metrics.flatMap(({ run }) => isRecord(run) ? [run] : []).at(-1) ?? {};
   const evaluations = metrics.filter(({ accuracy }) => typeof accuracy === "number");
   const final = evaluations.filter(({ final }) => final === true).map(scoredModel).at(-1);
@@ -57,50 +57,13 @@ export function readRunFacts(folder: string): RunFacts {
   };
 }
 
-function readLines(path: string): Metric[] {
-  let text: string;
+function linesOf(folder: string): Metric[] {
   try {
-    text = Deno.readTextFileSync(path);
+    return readMetrics(folder);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-  return text.split("\n").slice(0, -1).map((line, i) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      if (isRecord(value)) return value;
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-    }
-    const start = line.slice(0, 40);
-    throw new SyntaxError(
-      `Cannot read line ${
-        i + 1
-      } of "${path}": found "${start}", expected a JSON object; remove the line`,
-    );
-  });
-}
-
-function isRecord(value: unknown): value is Metric {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function recordOf(record: Metric, key: string): Metric {
-  const value = record[key];
-  return isRecord(value) ? value : {};
-}
-
-function numberOf(record: Metric, key: string): number {
-  const value = record[key];
-  return typeof value === "number" ? value : NaN;
-}
-
-function scoreOf(record: Metric): Score {
-  return {
-    accuracy: numberOf(record, "accuracy"),
-    correct: numberOf(record, "correct"),
-    total: numberOf(record, "total"),
-  };
 }
 
 function scoredModel(record: Metric): ScoredModel {

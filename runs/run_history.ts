@@ -4,7 +4,15 @@
  * Between metrics.jsonl, as run_log.ts writes it, and page/. Ours.
  */
 import type { Example } from "./examples.ts";
-import { METRICS_FILE } from "./metrics.ts";
+import {
+  isRecord,
+  type Metric,
+  METRICS_FILE,
+  numberOf,
+  readMetrics,
+  recordOf,
+  scoreOf,
+} from "./metrics.ts";
 import type { Score } from "./report.ts";
 
 /** Part of a run's folder with pictures of held-out questions. */
@@ -14,9 +22,6 @@ export const EXAMPLES_FOLDER = "examples";
 export function picturePath(folder: string, index: number): string {
   return `${folder}/${EXAMPLES_FOLDER}/${index}.png`;
 }
-
-/** An object of a file, whose values may be anything. */
-export type Fields = Readonly<Record<string, unknown>>;
 
 /** A question, and what the model said at one evaluation. */
 export interface JudgedExample extends Example {
@@ -41,9 +46,9 @@ export interface RunHistory {
   /** The folder's own name. */
   readonly name: string;
   /** As RunLog.begin() notes it; empty where an older version trained. */
-  readonly description: Fields;
+  readonly description: Metric;
   /** One a step, in their order. */
-  readonly steps: readonly Fields[];
+  readonly steps: readonly Metric[];
   /** While training, in their order. */
   readonly evaluations: readonly EvaluationRecord[];
   /** Of the saved model on all held-out questions, once training is over. */
@@ -59,7 +64,7 @@ export interface RunHistory {
  * @throws {SyntaxError} where a line of it is no JSON object
  */
 export function readHistory(folder: string): RunHistory {
-  const lines = readLines(folder);
+  const lines = linesOf(folder);
   const runs = lines.flatMap(({ run }) => isRecord(run) ? [run] : []);
   const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
   return {
@@ -78,28 +83,9 @@ function nameOf(folder: string): string {
   return path.slice(path.lastIndexOf("/") + 1) || folder;
 }
 
-function readLines(folder: string): Fields[] {
-  const path = `${folder}/${METRICS_FILE}`;
-  const lines = readText(folder, path).split("\n");
-  lines.pop(); // what stands behind the last line's end: nothing, or a line that was cut short
-  return lines.map((line, i) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      if (isRecord(value)) return value;
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-    }
-    throw new SyntaxError(
-      `Cannot read line ${i + 1} of "${path}": found "${
-        line.slice(0, 40)
-      }", expected a JSON object; remove the line`,
-    );
-  });
-}
-
-function readText(folder: string, path: string): string {
+function linesOf(folder: string): Metric[] {
   try {
-    return Deno.readTextFileSync(path);
+    return readMetrics(folder);
   } catch (cause) {
     const isAbsent = cause instanceof Deno.errors.NotFound ||
       cause instanceof Deno.errors.NotADirectory;
@@ -112,31 +98,7 @@ function readText(folder: string, path: string): string {
   }
 }
 
-/** Whether a value is an object with keys. */
-export function isRecord(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A number of a record, NaN where there is none. */
-export function numberOf(record: Fields, key: string): number {
-  const value = record[key];
-  return typeof value === "number" ? value : NaN;
-}
-
-/** A record of a record, empty where there is none. */
-export function recordOf(record: Fields, key: string): Fields {
-  const value = record[key];
-  return isRecord(value) ? value : {};
-}
-
-function scoreOf(record: Fields): Score {
-  const [accuracy, correct, total] = ["accuracy", "correct", "total"].map((key) =>
-    numberOf(record, key)
-  );
-  return { accuracy: accuracy ?? NaN, correct: correct ?? NaN, total: total ?? NaN };
-}
-
-function evaluationOf(record: Fields): EvaluationRecord {
+function evaluationOf(record: Metric): EvaluationRecord {
   const { examples } = record;
   const kinds = Object.entries(recordOf(record, "by_category"));
   return {
@@ -151,7 +113,7 @@ function evaluationOf(record: Fields): EvaluationRecord {
   };
 }
 
-function datasetsOf(sets: Fields): Record<string, number> {
+function datasetsOf(sets: Metric): Record<string, number> {
   const pairs = Object.keys(sets).flatMap((name): [string, number][] => {
     const set = recordOf(sets, name);
     return [
@@ -162,7 +124,7 @@ function datasetsOf(sets: Fields): Record<string, number> {
   return Object.fromEntries(pairs.filter(([, accuracy]) => Number.isFinite(accuracy)));
 }
 
-function exampleOf(record: Fields): JudgedExample {
+function exampleOf(record: Metric): JudgedExample {
   const { question, expected, given, correct } = record;
   return {
     index: numberOf(record, "index"),
@@ -174,7 +136,7 @@ function exampleOf(record: Fields): JudgedExample {
 }
 
 /** The sum of what passed from line to line, but for those where the run began or went on. */
-function secondsOf(lines: readonly Fields[]): number {
+function secondsOf(lines: readonly Metric[]): number {
   let sum = 0;
   lines.forEach((line, i) => {
     const passed = numberOf(line, "time") - numberOf(lines[i - 1] ?? {}, "time");

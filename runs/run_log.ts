@@ -11,7 +11,7 @@ import type { Config } from "../model/config.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { type Results, setsMetric } from "./evaluations.ts";
 import { chooseExamples, type Example } from "./examples.ts";
-import { type Metric, Metrics } from "./metrics.ts";
+import { type Metric, Metrics, secondsNow } from "./metrics.ts";
 import { savePage } from "./page/page.ts";
 import { planJson } from "./plan_report.ts";
 import type { Score } from "./report.ts";
@@ -146,7 +146,7 @@ export class RunLog implements Disposable {
 
   /** Notes anything; when, is added. */
   write(metric: Metric): void {
-    this.#metrics.write({ ...metric, time: now() });
+    this.#metrics.write({ ...metric, time: secondsNow() });
   }
 
   /** Notes a step; what it took on the GPU is added. */
@@ -159,7 +159,7 @@ export class RunLog implements Disposable {
       const tag = STEP_TAGS[key];
       return tag === undefined || value === null ? [] : [[tag, value]];
     });
-    this.#events.write(now(), metric.step, Object.fromEntries(scalars));
+    this.#events.write(secondsNow(), metric.step, Object.fromEntries(scalars));
   }
 
   /**
@@ -191,7 +191,7 @@ export class RunLog implements Disposable {
       ...(isFinal ? { final: true } : {}),
     });
     const room = isFinal ? "final" : "validation";
-    this.#events.write(now(), step, {
+    this.#events.write(secondsNow(), step, {
       ...{ [`${room}/accuracy`]: accuracy, [`${room}/loss`]: loss },
       ...setsScalars(isFinal ? "final/" : "", sets),
     });
@@ -248,9 +248,4 @@ function setsScalars(prefix: string, sets: Results["sets"]): Record<string, numb
     ...(Number.isNaN(loss) ? [] : [[`${prefix}${name}/loss`, loss]]),
     ...(sampled ? [[`${prefix}${name}/sampled_accuracy`, sampled.accuracy]] : []),
   ]));
-}
-
-/** Seconds since 1970. */
-function now(): number {
-  return Date.now() / 1000;
 }

@@ -4,6 +4,7 @@
  * Under run_log.ts. Sources: TensorFlow's TFRecord framing (lib/io/record_writer.h), event.proto and summary.proto; CRC32C
  * is RFC 3720, appendix B.4.
  */
+import { secondsNow } from "./metrics.ts";
 
 /** Ends the names of our files, where TensorFlow writes the machine's name. */
 const SUFFIX = ".nanovlm";
@@ -117,8 +118,8 @@ export class EventFile implements Disposable {
    */
   static open(folder: string, resumedAfter?: number): EventFile {
     if (resumedAfter === undefined) removeEventFiles(folder);
-    const time = Date.now() / 1000;
-    // TensorBoard reads the files in the order of their names.
+    // TensorBoard reads the files in the order of their names, whatever the clock said at the last start.
+    const time = Math.max(secondsNow(), ...eventFiles(folder).map(({ time }) => time + 0.001));
     const path = `${folder}/${PREFIX}${time.toFixed(3)}${SUFFIX}`;
     const events = new EventFile(Deno.openSync(path, { write: true, create: true, append: true }));
     events.#append(versionEvent(time));
@@ -146,7 +147,14 @@ export class EventFile implements Disposable {
 }
 
 function removeEventFiles(folder: string): void {
-  for (const { name } of Deno.readDirSync(folder)) {
-    if (name.startsWith(PREFIX) && name.endsWith(SUFFIX)) Deno.removeSync(`${folder}/${name}`);
-  }
+  for (const { name } of eventFiles(folder)) Deno.removeSync(`${folder}/${name}`);
+}
+
+/** The event files of this project in a folder, and the times in their names. */
+function eventFiles(folder: string): { name: string; time: number }[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name }) =>
+    name.startsWith(PREFIX) && name.endsWith(SUFFIX)
+      ? [{ name, time: Number(name.slice(PREFIX.length, -SUFFIX.length)) || 0 }]
+      : []
+  );
 }

@@ -11,6 +11,7 @@ import { parseFlags } from "../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { encodePng } from "../data/png_encoder.ts";
 import { Display } from "../runs/display.ts";
+import { readHistory } from "../runs/run_history.ts";
 import { train } from "../train.ts";
 import { OutOfMemoryError } from "../shaders/runtime/device.ts";
 import { writeCauldron } from "./data/helpers.ts";
@@ -167,6 +168,7 @@ Deno.test({
       } finally {
         Date.now = now;
       }
+      assert(readHistory(out).seconds < 3600);
       for (const [, left] of seen.matchAll(/ (\S+) left/g)) assertMatch(left!, /^\d?\d:\d\d$/);
       await Deno.rename(out, jumped);
       await run(resumableRun(out, 6));

@@ -7,7 +7,8 @@
 import UPLOT_CSS from "uplot/dist/uPlot.min.css" with { type: "text" };
 import UPLOT_JS from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import { clock, percent, short } from "../report.ts";
-import { numberOf, type RunHistory } from "../run_history.ts";
+import { numberOf } from "../metrics.ts";
+import type { RunHistory } from "../run_history.ts";
 import { heldOut } from "./answers.ts";
 import { type Content, type Html, html, jsonScript, trusted } from "./html.ts";
 import PAGE_CSS from "./page.css" with { type: "text" };

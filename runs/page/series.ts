@@ -3,7 +3,8 @@
  *
  * Between run_history.ts and page.js. Ours.
  */
-import { type Fields, numberOf, type RunHistory } from "../run_history.ts";
+import { type Metric, numberOf } from "../metrics.ts";
+import type { RunHistory } from "../run_history.ts";
 
 /** Points of a curve, at most; a run with more steps is drawn by means of a few neighbours. */
 const MOST_POINTS = 1000;
@@ -68,7 +69,7 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
   };
 }
 
-function meanOf(group: readonly Fields[], key: string): number | null {
+function meanOf(group: readonly Metric[], key: string): number | null {
   if (key === "step") return numberOf(group.at(-1) ?? {}, key);
   return rounded(group.reduce((sum, step) => sum + numberOf(step, key), 0) / group.length);
 }

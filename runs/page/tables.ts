@@ -5,7 +5,8 @@
  */
 import { arithmetic, megabytes } from "../plan_report.ts";
 import { clock, percent, type Score, short } from "../report.ts";
-import { type Fields, numberOf, recordOf, type RunHistory } from "../run_history.ts";
+import { type Metric, numberOf, recordOf } from "../metrics.ts";
+import type { RunHistory } from "../run_history.ts";
 import { type Content, type Html, html } from "./html.ts";
 
 /** What stands where nothing is known. */
@@ -31,7 +32,7 @@ export function stepsTaken({ steps }: RunHistory): number {
 /** Bytes on the GPU: what was planned for training, and the most there was before the first evaluation and at all. */
 export function memoryOf({ description, steps, evaluations }: RunHistory) {
   const first = evaluations[0]?.step ?? Infinity;
-  const peak = (records: readonly Fields[]) =>
+  const peak = (records: readonly Metric[]) =>
     records.reduce((most, step) => Math.max(most, numberOf(step, "gpu_peak_bytes") || 0), 0) || NaN;
   return {
     planned: numberOf(recordOf(description, "plan"), "total_bytes"),
@@ -166,7 +167,7 @@ export function differences(runs: readonly RunHistory[]): Html {
 /** All settings of a run, folded away. */
 export function configuration({ description }: RunHistory): Html {
   const config = recordOf(description, "config");
-  const part = (title: string, settings: Fields) =>
+  const part = (title: string, settings: Metric) =>
     html`<details><summary>${title}</summary>${
       table(
         [],

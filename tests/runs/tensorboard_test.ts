@@ -47,6 +47,17 @@ function recordsOf(path: string): Uint8Array[] {
   return records;
 }
 
+Deno.test("a resumed run's file comes behind the others though the clock was set back", async () => {
+  const folder = await Deno.makeTempDir();
+  const later = `${(Date.now() / 1000 + 3600).toFixed(3)}`;
+  await Deno.writeTextFile(`${folder}/events.out.tfevents.${later}.nanovlm`, "");
+  EventFile.open(folder, 40).close();
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  assertEquals(names.length, 2);
+  assertEquals(names[0], `events.out.tfevents.${later}.nanovlm`);
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a resumed run has a file of its own, which takes back later steps; a new run none but its own", async () => {
   const folder = await Deno.makeTempDir();
   const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();

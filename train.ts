@@ -204,7 +204,7 @@ async function start(
   const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
   const stepsBefore = resume?.state.step ?? 0;
   const parts = { config, checkpoint, steps, data, plan };
-  if (resume && !force) requireSame(resume, { ...parts, device });
+  if (resume) requireSame(resume, { ...parts, device }, force);
   const { keep = KEPT_CHECKPOINTS } = request;
   const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
   const runLog = RunLog.open(out, resume?.state);

@@ -3,7 +3,7 @@
  *
  * Between train.ts and model/trainer_state.ts. Ours.
  */
-import type { Config } from "../model/config.ts";
+import { type Config, frozenParts, type TrainConfig } from "../model/config.ts";
 import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
@@ -31,9 +31,16 @@ export type Resumable =
 /**
  * Checks that a resumed run will give what an uninterrupted one gives.
  *
+ * @param force whether it may give something else, as long as the checkpoint has all that it needs
  * @throws {RangeError} where something differs, naming all of it
  */
-export function requireSame({ folder, out, state }: SavedRun, now: Resumable): void {
+export function requireSame(
+  { folder, out, state }: SavedRun,
+  now: Resumable,
+  force: boolean,
+): void {
+  requireMoments(folder, state.config.train, now.config.train);
+  if (force) return;
   const changes = differences(state, now);
   const { metrics_bytes: bytes } = state;
   const found = fileBytes(`${out}/metrics.jsonl`);
@@ -44,6 +51,18 @@ export function requireSame({ folder, out, state }: SavedRun, now: Resumable): v
       changes.join("; ")
     }; expected ` +
       `everything as it was; leave the changes out, or give --force to go on with them`,
+  );
+}
+
+/** Checks that there are moments of all parts that train. */
+function requireMoments(folder: string, was: TrainConfig, is: TrainConfig): void {
+  const thawed = frozenParts(was).filter((part) => !frozenParts(is).includes(part));
+  if (thawed.length === 0) return;
+  throw new RangeError(
+    `Cannot resume "${folder}" with ${
+      thawed.join(" and ")
+    } training: frozen until then, expected moments of it; begin ` +
+      `a new run from that model with --init-from ${shellWord(folder)}`,
   );
 }
 

@@ -192,6 +192,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a part that was frozen does not begin to train in mid-run, not even by force",
+  ignore,
+  fn: () =>
+    withFolder(async (out) => {
+      const frozen = [...resumableRun(out, 4), "--freeze", "vision"];
+      await assertRejects(() => run(frozen, AT_ONCE), Interrupted);
+      const thawed = [`--resume=${out}`, "--set", "freeze=", "--force"];
+      await assertRejects(
+        () => run(thawed),
+        RangeError,
+        `with vision training: frozen until then, expected moments of it; begin a new run from that model with --init-from ${out}`,
+      );
+      // The other way round nothing is missing.
+      const more = [`--resume=${out}`, "--freeze", "vision,language", "--force"];
+      assertEquals((await run(more)).steps, 4);
+    }),
+});
+
+Deno.test({
   name: "a run whose folder is removed says so and what to do",
   ignore,
   fn: () =>

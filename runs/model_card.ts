@@ -195,9 +195,14 @@ const RECIPE = {
   lr_backbones: "highest learning rate, backbones",
   epochs: "epochs",
   questions_per_row: "questions of a picture",
+  kind_balance: "balance of the kinds of questions",
+  augmentation: "augmentation",
   initialization: "initialization",
   seed: "seed",
 } as const;
+
+/** Values with which a key is not worth a line. */
+const OFF: Readonly<Record<string, unknown>> = { kind_balance: 0, augmentation: "none" };
 
 function recipeSection({ run, config }: CardFacts): string {
   const { train, steps, description } = run;
@@ -206,7 +211,8 @@ function recipeSection({ run, config }: CardFacts): string {
   const given = Object.entries(RECIPE)
     .filter(([key]) => key !== "epochs" || typeof train["max_training_steps"] !== "number")
     .filter(([key]) => key !== "initialization" || !config.vlm_load_backbone_weights)
-    .flatMap(([key, label]) => train[key] === undefined ? [] : [[label, String(train[key])]]);
+    .filter(([key]) => train[key] !== undefined && train[key] !== OFF[key])
+    .map(([key, label]) => [label, String(train[key])]);
   const rows = [
     ...(steps === 0 ? [] : [["steps", steps.toLocaleString("en")]]),
     ...given,

@@ -217,3 +217,12 @@ Deno.test("modelCard() tells what came of further datasets, also drawn, and whic
   );
   assertMatch(text, /^- more\.parquet: 50\.0 % \(2 of 4\)$/m);
 });
+
+Deno.test("modelCard() has the settings to train again, and leaves out what was off", async () => {
+  const plain = await card(runLines(10));
+  assertMatch(plain, /\| seed +\| +0 \|/);
+  assertEquals(/augmentation|balance/.test(plain), false);
+  const changed = await card(linesWith({ augmentation: "shift_flip", kind_balance: 0.5 }));
+  assertMatch(changed, /\| augmentation +\| +shift_flip \|/);
+  assertMatch(changed, /\| balance of the kinds of questions +\| +0\.5 \|/);
+});

@@ -167,7 +167,7 @@
     return {
       width,
       height: HEIGHT,
-      padding: [10, 10, 0, 0],
+      padding: [10, 20, 0, 0], // the last step is labelled under the right edge
       cursor: {
         sync: { key: "step" },
         y: false,

@@ -69,8 +69,12 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
   };
 }
 
+/** Of a step's number and of the loss scale, a power of two, the last one. */
 function meanOf(group: readonly Metric[], key: string): number | null {
-  if (key === "step") return numberOf(group.at(-1) ?? {}, key);
+  if (key === "step" || key === "loss_scale") {
+    const last = numberOf(group.at(-1) ?? {}, key);
+    return Number.isFinite(last) ? last : null;
+  }
   return rounded(group.reduce((sum, step) => sum + numberOf(step, key), 0) / group.length);
 }
 

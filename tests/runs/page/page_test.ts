@@ -108,7 +108,12 @@ Deno.test("reportPage() takes runs without steps, pictures or a description", ()
 Deno.test("seriesOf() draws a long run by means of a few steps, with null where a number is missing", () => {
   const steps = Array.from(
     { length: 2001 },
-    (_, i) => ({ step: i + 1, loss: i, gradient_norm: i === 0 ? null : 1.23456789 }),
+    (_, i) => ({
+      step: i + 1,
+      loss: i,
+      gradient_norm: i === 0 ? null : 1.23456789,
+      loss_scale: i < 5 ? 65536 : null,
+    }),
   );
   const history: RunHistory = {
     ...{ folder: "x", name: "x", description: {}, evaluations: [], final: undefined, seconds: 0 },
@@ -120,5 +125,6 @@ Deno.test("seriesOf() draws a long run by means of a few steps, with null where 
   assertEquals(series.steps["step"]!.at(-1), 2001);
   assertEquals(series.steps["loss"]!.slice(0, 2), [1, 4]);
   assertEquals(series.steps["gradient_norm"]!.slice(0, 2), [null, 1.2346]);
+  assertEquals(series.steps["loss_scale"]!.slice(0, 3), [65536, null, null]);
   assertEquals(seriesOf({ ...history, steps: steps.slice(0, 2) }).stepsPerPoint, 1);
 });

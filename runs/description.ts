@@ -62,18 +62,20 @@ function setText({ name, indices, isTest }: EvaluationSet): string {
 /** Where files are, which is told elsewhere. */
 const PLACES = ["vlm_checkpoint_path", "train_dataset_path"];
 
-/** The settings as what differs from the preset that they are nearest to. */
+/** The settings as what differs from their preset, which the model's folder tells, or else the nearest one. */
 function settingsText(config: Config): string {
   const differences = Object.entries(presets).map(([name, preset]) => {
     const values = new Map<string, unknown>(Object.entries({ ...preset.vlm, ...preset.train }));
     const changed = Object.entries({ ...config.vlm, ...config.train }).filter(([key, value]) =>
       !PLACES.includes(key) && JSON.stringify(value) !== JSON.stringify(values.get(key))
     );
-    return { name, changed };
+    const isOwn = preset.vlm.vlm_checkpoint_path === config.vlm.vlm_checkpoint_path;
+    return { name, changed, isOwn };
   });
   const nearest = differences.reduce((a, b) => b.changed.length < a.changed.length ? b : a);
-  const changes = nearest.changed.map(([key, value]) => `${key}=${valueText(value)}`);
-  return `${[`those of ${nearest.name}`, ...changes].join(", ")} (all: --print-config)`;
+  const { name, changed } = differences.find(({ isOwn }) => isOwn) ?? nearest;
+  const changes = changed.map(([key, value]) => `${key}=${valueText(value)}`);
+  return `${[`those of ${name}`, ...changes].join(", ")} (all: --print-config)`;
 }
 
 function valueText(value: unknown): string {

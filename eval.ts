@@ -250,8 +250,7 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
     indices: Array.from({ length: total }, (_, i) => i),
     ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
     onAsked: showAsked(display),
-  });
-  display.clear();
+  }).finally(() => display.clear());
   if (args.has("json")) return console.log(JSON.stringify(result));
   for (const { imageName, reason } of result.skipped) {
     console.log(`Skipped ${imageName}: ${reason}`);

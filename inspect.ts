@@ -145,7 +145,7 @@ async function look(task: Task, args: Arguments<typeof FLAGS>): Promise<Survey> 
   const { dataset, unfiltered, tokenizer, config } = task;
   const display = new Display(Deno.stderr);
   let start = 0; // of the second row: opening a file comes with the first
-  const survey = await surveyDataset(dataset, {
+  return await surveyDataset(dataset, {
     tokenizer,
     maxLength: config.vlm.lm_max_length,
     questionsPerRow: config.train.questions_per_row,
@@ -161,9 +161,7 @@ async function look(task: Task, args: Arguments<typeof FLAGS>): Promise<Survey> 
           `${clock(secondsPerRow * (of - done))} left`,
       );
     },
-  });
-  display.clear();
-  return survey;
+  }).finally(() => display.clear());
 }
 
 async function writePage(

@@ -86,7 +86,12 @@ export type { Batch, Collator, ReadySample } from "./data/collator.ts";
 export { Loader, type LoaderOptions, type LoaderState, type SkippedRow } from "./data/loader.ts";
 
 // 2. Model
-export { Device, DeviceError, type DeviceOptions } from "./shaders/runtime/device.ts";
+export {
+  Device,
+  DeviceError,
+  type DeviceOptions,
+  OutOfMemoryError,
+} from "./shaders/runtime/device.ts";
 export { type Config, presets, type TrainConfig, type VLMConfig } from "./model/config.ts";
 export { applySettings, parseVLMConfig } from "./model/config_file.ts";
 export { type ModelOptions, VisionLanguageModel } from "./model/vision_language_model.ts";

@@ -63,7 +63,7 @@ function setText({ name, indices, isTest }: EvaluationSet): string {
 const PLACES = ["vlm_checkpoint_path", "train_dataset_path"];
 
 /** The settings as what differs from their preset, which the model's folder tells, or else the nearest one. */
-function settingsText(config: Config): string {
+export function settingsText(config: Config): string {
   const differences = Object.entries(presets).map(([name, preset]) => {
     const values = new Map<string, unknown>(Object.entries({ ...preset.vlm, ...preset.train }));
     const changed = Object.entries({ ...config.vlm, ...config.train }).filter(([key, value]) =>

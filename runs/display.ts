@@ -1,7 +1,7 @@
 /**
  * Where a run's progress is shown: at a terminal one line that is written over, elsewhere a plain line now and then.
  *
- * Under step_log.ts and train.ts. Ours.
+ * Under step_log.ts, train.ts and eval.ts. Ours.
  */
 import { clock, short } from "./report.ts";
 

@@ -3,7 +3,6 @@
  *
  * Under run_log.ts, run_history.ts and run_facts.ts. Ours.
  */
-
 import type { Score } from "./report.ts";
 
 /** One line. */
@@ -125,7 +124,7 @@ export function scoreOf(record: Metric): Score {
   };
 }
 
-/** Seconds since 1970; whatever happens to the machine's clock meanwhile, they pass evenly. */
+/** Seconds since 1970 by the clock as it was when the process began; they pass evenly though it is set meanwhile. */
 export function secondsNow(): number {
   return (performance.timeOrigin + performance.now()) / 1000;
 }

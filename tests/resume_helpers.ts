@@ -1,7 +1,12 @@
 // Shared by the tests of resuming: a run small enough to be stopped often, and whether two runs left the same.
 import { assertEquals } from "@std/assert";
+import { parseFlags } from "../commands/flags.ts";
+import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import type { TrainerState } from "../model/trainer_state.ts";
+import { Display } from "../runs/display.ts";
+import type { Stop } from "../runs/stop_signals.ts";
+import { train, type TrainingReport } from "../train.ts";
 
 /** Flags for a run of a few thousand parameters on drawn shapes; epochs end after 3 steps. */
 export function resumableRun(out: string, steps: number): string[] {
@@ -10,6 +15,21 @@ export function resumableRun(out: string, steps: number): string[] {
   const settings = "lm_n_blocks=1 vit_n_blocks=1 mmstar_batch_size=4 data_cutoff_idx=3 " +
     "lm_hidden_dim=16 lm_inter_dim=16 vit_hidden_dim=16 vit_inter_dim=16 lm_n_heads=2 vit_n_heads=2";
   return [...flags.split(" "), ...settings.split(" ").flatMap((setting) => ["--set", setting])];
+}
+
+/** Trains in this process. @param options `onLine` sees what is shown, `stop` may end it */
+export async function run(
+  flags: readonly string[],
+  { onLine = () => {}, stop }: { onLine?: (line: string) => void; stop?: Stop } = {},
+): Promise<TrainingReport> {
+  const display = new Display({
+    isTerminal: () => false,
+    writeSync: (bytes) => {
+      onLine(new TextDecoder().decode(bytes));
+      return bytes.length;
+    },
+  });
+  return await train(await trainingRequest(parseFlags(flags, TRAIN_FLAGS, [])), display, stop);
 }
 
 /** What differs from run to run: times, and memory by the plans that a process has recorded. */

@@ -7,39 +7,14 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { existsSync } from "node:fs";
-import { parseFlags } from "../commands/flags.ts";
-import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { encodePng } from "../data/png_encoder.ts";
-import { Display } from "../runs/display.ts";
 import { readHistory } from "../runs/run_history.ts";
-import { train } from "../train.ts";
 import { OutOfMemoryError } from "../shaders/runtime/device.ts";
-import { writeCauldron } from "./data/helpers.ts";
-import { assertSameRun, assertWhole, metricsOf, resumableRun } from "./resume_helpers.ts";
+import { inTemporaryFolder, writeCauldron } from "./data/helpers.ts";
+import { assertSameRun, assertWhole, metricsOf, resumableRun, run } from "./resume_helpers.ts";
 import { hasAdapter } from "./run_helpers.ts";
 
 const ignore = !hasAdapter;
-
-/** Runs in this process; `onLine` sees what is shown. */
-async function run(flags: readonly string[], onLine: (line: string) => void = () => {}) {
-  const display = new Display({
-    isTerminal: () => false,
-    writeSync: (bytes) => {
-      onLine(new TextDecoder().decode(bytes));
-      return bytes.length;
-    },
-  });
-  return await train(await trainingRequest(parseFlags(flags, TRAIN_FLAGS, [])), display);
-}
-
-async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Calls `use` while every GPU that is opened is noted. */
 async function withGpus(use: (gpus: GPUDevice[]) => Promise<void>): Promise<void> {
@@ -61,13 +36,15 @@ Deno.test({
   name: "a run whose GPU is lost says how to go on, and goes on as if it had not been",
   ignore,
   fn: () =>
-    withFolder((folder) =>
+    inTemporaryFolder((folder) =>
       withGpus(async (gpus) => {
         const [out, lost] = [`${folder}/run`, `${folder}/lost`]; // a checkpoint names its folder
         const error = await assertRejects(
           () =>
-            run(resumableRun(out, 6), (line) => {
-              if (line.startsWith("Step 3:")) gpus.at(-1)?.destroy();
+            run(resumableRun(out, 6), {
+              onLine: (line) => {
+                if (line.startsWith("Step 3:")) gpus.at(-1)?.destroy();
+              },
             }),
           Error,
         );
@@ -106,7 +83,7 @@ Deno.test({
   name: "a run whose GPU is out of memory says what takes less and how to go on, and then does",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const [out, full] = [`${folder}/run`, `${folder}/full`];
       // Step 2 is saved; then there is no room for the evaluation after step 3.
       const isSaved = () => existsSync(`${out}/step-000002`);
@@ -128,16 +105,18 @@ Deno.test({
   name: "a second run in the folder of one is refused, and harms nothing",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const [out, alone] = [`${folder}/run`, `${folder}/alone`];
       const refused: unknown[] = [];
       let others: Promise<void>[] = [];
-      await run(resumableRun(out, 6), (line) => {
-        if (!line.startsWith("Step 3:")) return;
-        const second = [[`--resume=${out}`], [...resumableRun(out, 6), "--force"]];
-        others = second.map((flags) =>
-          assertRejects(() => run(flags), Error).then((error) => void refused.push(error.message))
-        );
+      await run(resumableRun(out, 6), {
+        onLine: (line) => {
+          if (!line.startsWith("Step 3:")) return;
+          const second = [[`--resume=${out}`], [...resumableRun(out, 6), "--force"]];
+          others = second.map((flags) =>
+            assertRejects(() => run(flags), Error).then((error) => void refused.push(error.message))
+          );
+        },
       });
       await Promise.all(others);
       assertEquals(refused.length, 2);
@@ -154,15 +133,17 @@ Deno.test({
   name: "a run whose clock jumps, by a year and back, is the same run",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const [out, jumped] = [`${folder}/run`, `${folder}/jumped`];
       const { now } = Date;
       const year = 365 * 24 * 3600 * 1000;
       let seen = "";
       try {
-        const { seconds } = await run(resumableRun(out, 6), (line) => {
-          seen += line;
-          Date.now = line.startsWith("Step 3:") ? () => now() - year : () => now() + year;
+        const { seconds } = await run(resumableRun(out, 6), {
+          onLine: (line) => {
+            seen += line;
+            Date.now = line.startsWith("Step 3:") ? () => now() - year : () => now() + year;
+          },
         });
         assert(seconds >= 0 && seconds < 3600, `${seconds} s`);
       } finally {
@@ -180,7 +161,7 @@ Deno.test({
   name: "a run whose file of data is cut short under it says so, and goes on with the whole one",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const [data, out, cut] = [`${folder}/train.parquet`, `${folder}/run`, `${folder}/cut`];
       const png = encodePng({ width: 8, height: 8, data: new Uint8Array(8 * 8 * 3) });
       const rows = Array.from({ length: 40 }, (_, i) => ({
@@ -194,8 +175,10 @@ Deno.test({
         .flatMap((setting) => ["--set", setting]);
       const error = await assertRejects(
         () =>
-          run([...flags, ...settings], (line) => {
-            if (line.startsWith("Step 3:")) Deno.truncateSync(data, 100);
+          run([...flags, ...settings], {
+            onLine: (line) => {
+              if (line.startsWith("Step 3:")) Deno.truncateSync(data, 100);
+            },
           }),
         RangeError,
       );
@@ -226,17 +209,19 @@ Deno.test({
   name: "a run whose pictures go away names them and says how to go on",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const [data, out] = [`${folder}/data`, `${folder}/run`];
       await writePictures(data);
       const flags = [...resumableRun(out, 40), "--train-dataset", data, "--workers", "0"];
       const settings = ["--set", "data_cutoff_idx=null", "--set", "val_ratio=0.2"];
       const error = await assertRejects(
         () =>
-          run([...flags, ...settings], (line) => {
-            if (line.startsWith("Step 3:")) {
-              Deno.removeSync(`${data}/pictures`, { recursive: true });
-            }
+          run([...flags, ...settings], {
+            onLine: (line) => {
+              if (line.startsWith("Step 3:")) {
+                Deno.removeSync(`${data}/pictures`, { recursive: true });
+              }
+            },
           }),
         RangeError,
       );

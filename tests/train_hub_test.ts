@@ -17,7 +17,7 @@ import { Shapes } from "../data/shapes.ts";
 import { savedRun } from "../model/trainer_state.ts";
 import { Display } from "../runs/display.ts";
 import { train } from "../train.ts";
-import { writeCauldron } from "./data/helpers.ts";
+import { inTemporaryFolder, writeCauldron } from "./data/helpers.ts";
 import { namesIn, QUICK, setScene } from "./hub/scene.ts";
 import { type Route, startHub } from "./hub/server.ts";
 import { HubStore } from "./hub/store.ts";
@@ -52,15 +52,6 @@ function trainProcess(flags: readonly string[], env: Readonly<Record<string, str
   return runProcess(Deno.execPath(), ["run", "-A", "--quiet", "train.ts", ...flags], env);
 }
 
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** Losses of all steps. */
 function lossesOf(out: string): unknown[] {
   return metricsOf(out).flatMap(({ loss }) => loss === undefined ? [] : [loss]);
@@ -78,7 +69,7 @@ Deno.test({
     "an uninterrupted one, and can be made again from its checkpoint's configuration and revision",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const files = {
         "train/part.parquet": await parquet(0, 30),
         "validation/part.parquet": await parquet(100, 4),
@@ -160,7 +151,7 @@ Deno.test({
   name: "train() pushes the best model with its card, and refuses at once where it could not",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const store = new HubStore();
       await using server = startHub(store, [uploadRoute]);
       const hub = { endpoint: server.endpoint, token: store.token, retry: QUICK };
@@ -200,7 +191,7 @@ Deno.test({
   name: "train.ts whose push fails prints the report, says how to push by hand, and exits with 1",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const store = new HubStore();
       const refuse: Route = async (request) => {
         if (!request.url.includes("/commit/")) return undefined;
@@ -222,7 +213,7 @@ Deno.test({
 });
 
 Deno.test("train.ts --print-config prints what --config takes, and trains nothing", async () => {
-  await withFolder(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const given = ["--set", 'eval_datasets=["a:b,c","d"]', "--out", `${folder}/run`];
     const flags = ["--preset", "tiny", ...given, "--push-to", "me/a", "--print-config"];
     const print = (...flags: string[]) => trainProcess(flags);

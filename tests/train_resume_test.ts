@@ -7,62 +7,34 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { Interrupted } from "../commands/command.ts";
-import { parseFlags } from "../commands/flags.ts";
-import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { savedRun } from "../model/trainer_state.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
-import { Display } from "../runs/display.ts";
 import { NEVER, type Stop } from "../runs/stop_signals.ts";
 import { Device } from "../shaders/runtime/device.ts";
-import { train } from "../train.ts";
+import { inTemporaryFolder } from "./data/helpers.ts";
 import { killRuns } from "./kill.ts";
-import { assertSameRun, metricsOf, resumableRun } from "./resume_helpers.ts";
+import { assertSameRun, metricsOf, resumableRun, run } from "./resume_helpers.ts";
 import { hasAdapter, runScript } from "./run_helpers.ts";
 
 const ignore = !hasAdapter;
 const hasF16 = hasAdapter && (await Device.open()).f16;
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** Runs in this process; `onLine` sees what is shown. */
-async function run(
-  flags: readonly string[],
-  stop?: Stop,
-  onLine: (line: string) => void = () => {},
-) {
-  const display = new Display({
-    isTerminal: () => false,
-    writeSync: (bytes) => {
-      onLine(new TextDecoder().decode(bytes));
-      return bytes.length;
-    },
-  });
-  return await train(await trainingRequest(parseFlags(flags, TRAIN_FLAGS, [])), display, stop);
-}
-
 /** Asks to stop after the first step. */
 const AT_ONCE: Stop = { signal: "SIGTERM", asked: Promise.resolve(), close: () => {} };
 
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** Stops a run after every step and compares it with one that was not stopped. */
 function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Promise<void> {
-  return withFolder(async (folder) => {
+  return inTemporaryFolder(async (folder) => {
     const out = `${folder}/run`;
     const expected = await run(flags(out));
     await Deno.rename(out, `${folder}/expected`);
     const stopped = async (
       step: number,
       flags: string[],
-      ...how: [Stop, ((line: string) => void)?]
+      how: { stop: Stop; onLine?: (line: string) => void },
     ) => {
-      const error = await assertRejects(() => run(flags, ...how), Interrupted);
+      const error = await assertRejects(() => run(flags, how), Interrupted);
       assertEquals(error.status, 143);
       assertStringIncludes(error.message, `after step ${step}, which is saved; go on with: deno`);
       return savedRun(out)?.state.is_evaluated;
@@ -71,7 +43,7 @@ function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Pr
       const isEvaluated = step % 3 === 0 || step === steps;
       const begun = step === 1 ? flags(out) : [`--resume=${out}`];
       if (!isEvaluated) {
-        assertEquals(await stopped(step, begun, AT_ONCE), true);
+        assertEquals(await stopped(step, begun, { stop: AT_ONCE }), true);
         continue;
       }
       // Once while it evaluates, and once right after that.
@@ -84,12 +56,15 @@ function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Pr
       const whenTaken = (line: string) => {
         if (line.startsWith(`${step}/`)) setTimeout(ask);
       };
-      assertEquals(await stopped(step, begun, during, whenTaken), false);
+      assertEquals(await stopped(step, begun, { stop: during, onLine: whenTaken }), false);
       const after: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER };
       const whenEvaluated = (line: string) => {
         if (line.startsWith(`Step ${step}:`)) after.signal = "SIGTERM";
       };
-      assertEquals(await stopped(step, [`--resume=${out}`], after, whenEvaluated), true);
+      assertEquals(
+        await stopped(step, [`--resume=${out}`], { stop: after, onLine: whenEvaluated }),
+        true,
+      );
     }
     const report = await run([`--resume=${out}`]);
     // Time and memory are the machine's.
@@ -129,7 +104,7 @@ Deno.test({
     "SIGINT and SIGTERM save the step under way and tell how to go on; a second one does not wait",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       for (const [signals, code] of [[["SIGINT"], 130], [["SIGTERM", "SIGTERM"], 143]] as const) {
         const out = `${folder}/${signals.length}`;
         const process = new Deno.Command(Deno.execPath(), {
@@ -162,8 +137,8 @@ Deno.test({
   name: "a changed setting is named with both values, and needs --force; a checkpoint is a model",
   ignore,
   fn: () =>
-    withFolder(async (out) => {
-      await assertRejects(() => run(resumableRun(out, 4), AT_ONCE), Interrupted);
+    inTemporaryFolder(async (out) => {
+      await assertRejects(() => run(resumableRun(out, 4), { stop: AT_ONCE }), Interrupted);
       const changes = ["--seed", "3", "--max-steps", "5", "--lr-mp", "0.1"];
       const resume = [`--resume=${out}`];
       const message = "lr_mp is 0.1, was 0.002; seed is 3, was 0; the number of steps is 5, was 4";
@@ -195,9 +170,9 @@ Deno.test({
   name: "a part that was frozen does not begin to train in mid-run, not even by force",
   ignore,
   fn: () =>
-    withFolder(async (out) => {
+    inTemporaryFolder(async (out) => {
       const frozen = [...resumableRun(out, 4), "--freeze", "vision"];
-      await assertRejects(() => run(frozen, AT_ONCE), Interrupted);
+      await assertRejects(() => run(frozen, { stop: AT_ONCE }), Interrupted);
       const thawed = [`--resume=${out}`, "--set", "freeze=", "--force"];
       await assertRejects(
         () => run(thawed),
@@ -214,20 +189,20 @@ Deno.test({
   name: "a run whose folder is removed says so and what to do",
   ignore,
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const out = `${folder}/run`;
       const remove = (line: string) => {
         if (line.startsWith("1/")) Deno.removeSync(out, { recursive: true });
       };
       const message = `Cannot save step 2 in "${out}": No such file or directory`;
-      await assertRejects(() => run(resumableRun(out, 4), undefined, remove), Error, message);
+      await assertRejects(() => run(resumableRun(out, 4), { onLine: remove }), Error, message);
     }),
 });
 
 Deno.test({
   name: "--resume without a run says where it looked",
   fn: () =>
-    withFolder(async (folder) => {
+    inTemporaryFolder(async (folder) => {
       const { code, stderr } = await runScript("train.ts", `--resume=${folder}/none`);
       assertEquals(code, 1);
       assertMatch(stderr, /^Cannot resume the run in "\S+\/none": no such folder, expected/);

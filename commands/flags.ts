@@ -4,6 +4,7 @@
  * First step of train.ts, eval.ts and generate.ts. Ours.
  */
 import { parseArgs } from "@std/cli";
+import { didYouMean } from "../model/fields.ts";
 
 /** The user called a command wrongly: exit status 2. */
 export class UsageError extends Error {
@@ -123,10 +124,12 @@ export function parseFlags<F extends Flags>(
     const given = [parsed[name] ?? []].flat().map(String);
     if (given.length > 0) values.set(name, checkValues(name, flag, given));
   }
-  if (unknown.length > 0) {
+  const [wrong] = unknown;
+  if (wrong !== undefined) {
+    const name = wrong.replace(/^-+/, "").replace(/=.*/s, "");
     throw new UsageError(
-      `Cannot use "${unknown[0]}": there is no such flag, expected one of ${
-        names.map((name) => `--${name}`).join(", ")
+      `Cannot use "${wrong}": there is no such flag${
+        didYouMean(name, names, (known) => `--${known}`)
       }`,
     );
   }
@@ -165,7 +168,8 @@ function checkValues(name: string, flag: Flag, values: readonly string[]): reado
       );
     }
     if (isPossible(value, flag)) continue;
-    throw new UsageError(`Cannot use --${name}: found "${value}", expected ${expected}`);
+    const hint = didYouMean(value, flag.choices ?? []);
+    throw new UsageError(`Cannot use --${name}: found "${value}", expected ${expected}${hint}`);
   }
   return values;
 }

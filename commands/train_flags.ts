@@ -65,15 +65,20 @@ export const TRAIN_FLAGS = {
     help: "times through the data, instead of steps",
   },
   "batch-size": { value: "N", number: wholeNumber(1), help: "questions a step" },
+  "lr": {
+    value: "X",
+    number: { whole: false, least: 0 },
+    help: "highest learning rate of all parts; the next two set it for some",
+  },
   "lr-mp": {
     value: "X",
     number: { whole: false, least: 0 },
-    help: "highest learning rate of the projector",
+    help: "that of the projector alone",
   },
   "lr-backbones": {
     value: "X",
     number: { whole: false, least: 0 },
-    help: "highest learning rate of the vision encoder and the language model",
+    help: "that of the vision encoder and the language model",
   },
   "freeze": {
     value: "PARTS",
@@ -144,6 +149,8 @@ export function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
     const values = args.texts(flag as keyof typeof KEYS);
     return values.length === 0 ? [] : [`${key}=${values.join(",")}`];
   });
+  const rate = args.text("lr");
+  if (rate !== undefined) settings.unshift(`lr_mp=${rate}`, `lr_backbones=${rate}`);
   requireColumns(args.text("columns"));
   const datasets = args.texts("eval-dataset"); // whose names may have commas
   if (datasets.length > 0) settings.push(`eval_datasets=${JSON.stringify(datasets)}`);

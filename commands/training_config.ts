@@ -9,7 +9,7 @@ import { tokenizerFor } from "../data/tokenizer.ts";
 import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
 import { applySettings } from "../model/config_file.ts";
-import { type Field, nearestKey } from "../model/fields.ts";
+import { didYouMean, type Field } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
 import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
@@ -163,8 +163,9 @@ function fileSettings(path: string | undefined): string[] {
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
     if (field) return `${key}=${settingText(field.check(value, `use "${key}" of "${path}"`))}`;
     throw new TypeError(
-      `Cannot use "${key}" of "${path}": there is no such key, expected one of the model or of the training; the ` +
-        `nearest is "${nearestKey(key, Object.keys(fields))}"`,
+      `Cannot use "${key}" of "${path}": there is no such key${
+        didYouMean(key, Object.keys(fields))
+      }, expected one of the model or of the training; docs/settings.md has them all`,
     );
   });
 }

@@ -2,7 +2,7 @@
 // Between config.ts, which says what the keys are, and checkpoint.ts and the entry scripts.
 // Source: VLMConfig(**json) and json.dumps(asdict(config), indent=4) of nanoVLM v0.1, models/vision_language_model.py.
 import { type Config, patchesPerSide, TRAIN_FIELDS, VLM_FIELDS, type VLMConfig } from "./config.ts";
-import { type Field, type Fields, keysOf, nearestKey } from "./fields.ts";
+import { didYouMean, type Field, type Fields, keysOf } from "./fields.ts";
 
 // Keys that only nanoVLM's versions after v0.1 write.
 const LATER_KEYS = [
@@ -67,7 +67,7 @@ export function parseVLMConfig(json: unknown, where: string): VLMConfig {
 }
 
 function describeUnknown(key: string, known: readonly string[]): string {
-  return `"${key}" (nearest known: "${nearestKey(key, known)}")`;
+  return `"${key}"${didYouMean(key, known)}`;
 }
 
 function checkFields<T extends object>(
@@ -229,6 +229,6 @@ function settingField(key: string): Field<unknown> {
   throw new TypeError(
     `Cannot apply the setting: unknown ${
       describeUnknown(key, Object.keys(fields))
-    }, expected a key of the model or of the training. Correct the name.`,
+    }, expected a key of the model or of the training; docs/settings.md has them all. Correct the name.`,
   );
 }

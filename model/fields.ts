@@ -1,5 +1,6 @@
 // Typed keys of a configuration: what each one accepts, its initial value, and how `key=value` text is read.
 // Used by config.ts, for JSON files and for `--set`. Ours: nanoVLM relies on Python's dataclasses, which check no types.
+import { closestMatch } from "leven";
 
 /** One key of a configuration. */
 export interface Field<T> {
@@ -191,21 +192,20 @@ export function initialValues<T extends object>(fields: Fields<T>): T {
   return values as T;
 }
 
-/** The known key that `key` was most likely meant to be: the fewest letters to change. */
-export function nearestKey(key: string, known: readonly string[]): string {
-  const distances = known.map((name) => editDistance(key, name));
-  return known[distances.indexOf(Math.min(...distances))] ?? "";
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+/**
+ * What an error adds behind a word that is not known: the known ones that it was most likely meant to be, which have it as
+ * a part, begin it or differ in few letters; "" where there is none.
+ */
+export function didYouMean(
+  word: string,
+  known: readonly string[],
+  show: (name: string) => string = JSON.stringify,
+): string {
+  const part = word.toLowerCase();
+  const isAlike = (name: string) =>
+    name.includes(part) || (name.length > 2 && part.startsWith(name));
+  const wholes = part.length < 3 ? [] : known.filter(isAlike).slice(0, 3);
+  const nearest = closestMatch(part, known, { maxDistance: Math.ceil(part.length / 3) });
+  const meant = wholes.length > 0 ? wholes : nearest === undefined ? [] : [nearest];
+  return meant.length === 0 ? "" : ` (did you mean ${meant.map(show).join(" or ")}?)`;
 }

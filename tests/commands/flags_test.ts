@@ -58,6 +58,34 @@ for (
   });
 }
 
+Deno.test("parseFlags() asks whether a flag or a choice was meant that is like what was written", () => {
+  const flags = {
+    "eval-every": { value: "N", help: "" },
+    "eval-limit": { value: "N", help: "" },
+    "max-steps": { value: "N", help: "" },
+    "lr": { value: "X", help: "" },
+    "out": { value: "DIR", help: "" },
+    "set": { value: "key=value", help: "" },
+    "preset": { value: "NAME", choices: ["quickstart", "tiny"], help: "" },
+  };
+  for (
+    const [line, hint] of [
+      ["--evl-evrey 3", " (did you mean --eval-every?)"],
+      ["--Eval_Every=3", " (did you mean --eval-every?)"],
+      ["--steps 3", " (did you mean --max-steps?)"],
+      ["--eval 3", " (did you mean --eval-every or --eval-limit?)"],
+      ["--output x", " (did you mean --out?)"],
+      ["-lr 3", " (did you mean --lr?)"],
+      ["--frobnicate", "there is no such flag"],
+      ["--preset tinny", 'expected quickstart or tiny (did you mean "tiny"?)'],
+      ["--preset large", "expected quickstart or tiny"],
+    ] as const
+  ) {
+    const error = assertThrows(() => parseFlags(line.split(" "), flags, []), UsageError);
+    assertEquals(error.message.slice(-hint.length), hint);
+  }
+});
+
 Deno.test("parseFlags() refuses too few arguments, naming the first that is missing", () => {
   const parse = () => parseFlags(["x.png"], FLAGS, ["image", "question"]);
   assertThrows(parse, UsageError, "found no question, expected image and question");

@@ -52,6 +52,17 @@ Deno.test("trainingRequest() gives every flag its key", async () => {
   assertEquals([out, vlm.vlm_checkpoint_path], ["c", "c"]);
 });
 
+Deno.test("trainingRequest() sets both learning rates by --lr, and one of them by its own flag", async () => {
+  const rates = async (line: string) => {
+    const { train } = (await request(...line.split(" "))).config;
+    return [train.lr_mp, train.lr_backbones];
+  };
+  assertEquals(await rates("--lr 0.1"), [0.1, 0.1]);
+  assertEquals(await rates("--lr-mp 0.3 --lr 0.1"), [0.3, 0.1]);
+  assertEquals(await rates("--lr 0.1 --lr-backbones 0"), [0.1, 0]);
+  assertEquals(await rates("--set lr_mp=0.5 --lr 0.1"), [0.1, 0.1]);
+});
+
 Deno.test("trainingRequest() joins data sets given one by one, and takes how they are read", async () => {
   const line = "--train-dataset a:b,c --train-dataset d --weights 2,0.5 --download " +
     "--columns image=photo,question=q";
@@ -93,7 +104,7 @@ Deno.test("trainingRequest() takes a new model's vocabulary from the tokenizer, 
 
 for (
   const [why, json, message] of [
-    ["an unknown key", '{"lm_n_block": 2}', 'nearest is "lm_n_blocks"'],
+    ["an unknown key", '{"lm_n_block": 2}', 'did you mean "lm_n_blocks"?'],
     ["a value of the wrong kind", '{"batch_size": "2"}', "expected a whole number"],
     ["a value out of range", '{"batch_size": 1.5}', "expected a whole number"],
     ["anything but an object", "[1]", "expected an object"],

@@ -30,8 +30,8 @@ Deno.test("parseVLMConfig() throws for unknown keys, all of them, with the neare
     () => parseVLMConfig({ lm_hiden_dim: 64, vit_imgsize: 32 }, "c.json"),
     TypeError,
   );
-  assertStringIncludes(error.message, '"lm_hiden_dim" (nearest known: "lm_hidden_dim")');
-  assertStringIncludes(error.message, '"vit_imgsize" (nearest known: "vit_img_size")');
+  assertStringIncludes(error.message, '"lm_hiden_dim" (did you mean "lm_hidden_dim"?)');
+  assertStringIncludes(error.message, '"vit_imgsize" (did you mean "vit_img_size"?)');
   assertStringIncludes(error.message, "c.json");
   assertThrows(() => parseVLMConfig({ constructor: 1 }, "c.json"), TypeError, '"constructor"');
 });
@@ -239,7 +239,7 @@ Deno.test("applySettings() checks the configuration only after all settings", ()
 
 Deno.test("applySettings() throws for what it cannot apply", () => {
   const wrong: Array<[string, typeof TypeError | typeof RangeError, string]> = [
-    ["lr_mpp=1", TypeError, 'nearest known: "lr_mp"'],
+    ["lr_mpp=1", TypeError, 'did you mean "lr_mp"?'],
     ["toString=1", TypeError, "unknown"],
     ["compile=true", TypeError, "unknown"],
     ["lr_mp", TypeError, 'no "="'],

@@ -113,7 +113,8 @@ export const TRAIN_FLAGS = {
   "set": {
     value: "key=value",
     many: true,
-    help: "one such key, such as lm_n_blocks=4; may be given several times",
+    help:
+      "one such key, such as lm_n_blocks=4; may be given several times; docs/settings.md says what each key means",
   },
   "print-config": { help: "print all settings as JSON, as --config takes them, and stop" },
   ...RESUME_FLAGS,

@@ -33,12 +33,13 @@ export interface TrainConfig {
   readonly data_cutoff_idx: number | null;
   /** Share of the rows kept for validation. */
   readonly val_ratio: number;
-  /** Rows a step. */
+  /** Questions a step. */
   readonly batch_size: number;
-  /** Rows a batch of the multiple-choice test. */
+  /** Questions of the multiple-choice test at a time. */
   readonly mmstar_batch_size: number;
   /** Whether to evaluate while training. */
   readonly eval_in_epochs: boolean;
+  /** Times through the data; `max_training_steps` comes first. */
   readonly epochs: number;
   /** Whether to start from the model in `vlm_checkpoint_path`. */
   readonly resume_from_vlm_checkpoint: boolean;
@@ -61,10 +62,13 @@ export interface TrainConfig {
   readonly dataset_weights: readonly number[];
   /** Ours: whether data on the Hub is downloaded whole; otherwise parts are read when needed. */
   readonly dataset_download: boolean;
-  /** Questions of FineVision with a lower rating are left out; of nanoVLM's later versions, as the next three. */
+  /** Questions of FineVision with a lower rating are left out, as in nanoVLM's later versions. */
   readonly relevance_min_rating: number;
+  /** The same for FineVision's second rating. */
   readonly image_correspondence_min_rating: number;
+  /** The same for its third. */
   readonly visual_dependency_min_rating: number;
+  /** The same for its fourth. */
   readonly formatting_min_rating: number;
   /** Ours: whether a row with several questions gives the first one, as in nanoVLM, or all. */
   readonly questions_per_row: "first" | "all";

@@ -4,33 +4,45 @@ import { choice, type Fields, flag, integer, number, text } from "./fields.ts";
 
 /** The model, under nanoVLM's keys. Widths are numbers of elements, images are square. */
 export interface VLMConfig {
+  /** Width of the vision encoder. */
   readonly vit_hidden_dim: number;
+  /** Width of the vision encoder's MLPs. */
   readonly vit_inter_dim: number;
   /** Side of a patch, in pixels. */
   readonly vit_patch_size: number;
   /** Side of an image, in pixels. */
   readonly vit_img_size: number;
+  /** Attention heads of the vision encoder. */
   readonly vit_n_heads: number;
   /** Must be 0. */
   readonly vit_dropout: number;
+  /** Blocks of the vision encoder. */
   readonly vit_n_blocks: number;
+  /** Added to the variance in the vision encoder's layer norms. */
   readonly vit_ln_eps: number;
   /** Must be false. */
   readonly vit_cls_flag: boolean;
   /** Hugging Face name or folder of the vision backbone. */
   readonly vit_model_type: string;
+  /** Width of the language model. */
   readonly lm_hidden_dim: number;
+  /** Width of the language model's MLPs. */
   readonly lm_inter_dim: number;
+  /** Added to the mean square in the language model's norms. */
   readonly lm_rms_eps: number;
   /** Base of the rotary frequencies. */
   readonly lm_re_base: number;
   /** Longer sequences scale the rotary frequencies down. */
   readonly lm_max_position_embeddings: number;
+  /** Tokens that the language model knows; a new model takes the tokenizer's. */
   readonly lm_vocab_size: number;
+  /** Attention heads of the language model. */
   readonly lm_n_heads: number;
+  /** Heads of keys and values; each serves several attention heads. */
   readonly lm_n_kv_heads: number;
   /** Must be 0. */
   readonly lm_dropout: number;
+  /** Blocks of the language model. */
   readonly lm_n_blocks: number;
   /** Multiplies the rotary cosines and sines. */
   readonly lm_attn_scaling: number;
@@ -44,9 +56,11 @@ export interface VLMConfig {
   readonly lm_model_type: string;
   /** Name or folder of the tokenizer; "bytes" is the built-in one. */
   readonly lm_tokenizer: string;
+  /** The token that ends an answer; a new model takes the tokenizer's. */
   readonly lm_eos_token_id: number;
   /** Side of the square of patches that becomes one image token. */
   readonly mp_pixel_shuffle_factor: number;
+  /** Whether a new model starts from the weights of `vit_model_type` and `lm_model_type`, or from random ones. */
   readonly vlm_load_backbone_weights: boolean;
   /** Folder in which training keeps the model. */
   readonly vlm_checkpoint_path: string;

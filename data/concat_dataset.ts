@@ -2,7 +2,7 @@
  * Several datasets one behind the other, as one. Made by datasets.ts; the loader draws from the
  * parts by their weights or sizes. Source: concatenate_datasets() in nanoVLM v0.1, train.py.
  */
-import type { Dataset, DatasetPart, Row, RowGroup } from "./dataset.ts";
+import { type Dataset, type DatasetPart, type Row, type RowGroup, rowName } from "./dataset.ts";
 import { findRange } from "./records.ts";
 
 /** One of the datasets, and how much of an epoch it gets where its size does not decide. */
@@ -20,6 +20,7 @@ export class ConcatDataset implements Dataset {
   readonly rows: number;
   readonly format: Dataset["format"];
   readonly columns?: readonly string[];
+  readonly notes?: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly parts: readonly (DatasetPart & { readonly dataset: Dataset })[];
   readonly mayLackTurns: boolean;
@@ -47,6 +48,8 @@ export class ConcatDataset implements Dataset {
     const columns = datasets[0]?.dataset.columns;
     const isSame = ({ dataset }: WeightedDataset) => `${dataset.columns}` === `${columns}`;
     if (columns && datasets.every(isSame)) this.columns = columns;
+    const notes = datasets.flatMap(({ dataset }) => dataset.notes ?? []);
+    if (notes.length > 0) this.notes = notes;
     if (datasets.some(({ dataset }) => dataset.groups)) this.groups = this.#joinGroups();
   }
 
@@ -84,6 +87,11 @@ export class ConcatDataset implements Dataset {
         this.rows - 1
       }`,
     );
+  }
+
+  rowName(index: number): string {
+    const part = this.parts[findRange(this.parts, index)];
+    return part ? rowName(part.dataset, index - part.start) : `${this.name}, row ${index}`;
   }
 
   async turnCounts(): Promise<Uint32Array> {

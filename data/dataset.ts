@@ -5,8 +5,8 @@
  */
 import type { RgbImage } from "./rgb_image.ts";
 
-/** The part of a dataset to learn from, or to check on. */
-export type Split = "train" | "validation";
+/** The part of a dataset to learn from, to check on, or to test with in the end. */
+export type Split = "train" | "validation" | "test";
 
 /** One question about a picture with its answer. */
 export interface Turn {
@@ -58,6 +58,8 @@ export interface Dataset {
   readonly format: "vqa" | "multiple-choice";
   /** Names of its records' columns; absent where it has none, or not the same everywhere. */
   readonly columns?: readonly string[];
+  /** What was decided about the data that a person should know, in sentences. */
+  readonly notes?: readonly string[];
   /** All rows in groups, in order; absent where any row is read as quickly alone. */
   readonly groups?: readonly RowGroup[];
   /** All rows by source, in order; absent where there is one source. */
@@ -74,14 +76,15 @@ export interface Dataset {
   hold?(numbers: readonly number[], next?: number): void;
   /** One row, `index` from 0. */
   row(index: number): Promise<Row> | Row;
+  /** What to call a row in messages; absent where it is the dataset's name and the row's number. */
+  rowName?(index: number): string;
   /** The number of questions of every row, without decoding pictures. (rows) */
   turnCounts(): Promise<Uint32Array>;
   /** The kinds of every row's questions, row by row, without decoding pictures. */
   turnKinds(): AsyncIterable<readonly string[]>;
 }
 
-/** What to call a row in messages: by its source, where there are several. */
-export function rowName({ name, parts = [] }: Dataset, row: number): string {
-  const part = parts.find(({ start, rows }) => row >= start && row < start + rows);
-  return part ? `${part.name}, row ${row - part.start}` : `${name}, row ${row}`;
+/** What to call a row in messages: by its source, and its number there. */
+export function rowName(dataset: Dataset, row: number): string {
+  return dataset.rowName?.(row) ?? `${dataset.name}, row ${row}`;
 }

@@ -14,7 +14,7 @@ import { openFolders, openGlob, openPath } from "./local_sources.ts";
 import { openParquet } from "./parquet.ts";
 import { RecordDataset } from "./record_dataset.ts";
 import { GroupCache } from "./records.ts";
-import { RowRange } from "./row_range.ts";
+import { RowSubset } from "./row_subset.ts";
 import { Shapes } from "./shapes.ts";
 import type { FileSource, Source } from "./sources.ts";
 import type { PartName } from "./split_files.ts";
@@ -43,7 +43,7 @@ function hasValidation(source: Source): boolean {
 
 /** The files of a part; a test part serves to check on where there is no other. */
 function filesOf({ name, splits }: FileSource, split: Split): readonly string[] {
-  const others: PartName[] = split === "train" ? ["train"] : ["validation", "test"];
+  const others: PartName[] = split === "validation" ? ["validation", "test"] : [split];
   const found = splits.whole ?? others.map((part) => splits[part]).find((files) => files);
   if (found) return found;
   const names = Object.values(splits).flat();
@@ -94,7 +94,7 @@ function cut(datasets: readonly Dataset[], rows: number): (Dataset | undefined)[
     const taken = Math.min(left, dataset.rows);
     left -= taken;
     if (taken === 0) return undefined;
-    return taken === dataset.rows ? dataset : new RowRange(dataset, 0, taken);
+    return taken === dataset.rows ? dataset : new RowSubset(dataset, { start: 0, rows: taken });
   });
 }
 
@@ -108,8 +108,11 @@ function hold(dataset: Dataset, share: number, split: Split): Dataset {
         `more rows, or evaluate on other data.`,
     );
   }
-  const start = split === "train" ? 0 : rows - held;
-  return new RowRange(dataset, start, split === "train" ? rows - held : held);
+  const left = rows - held;
+  return new RowSubset(
+    dataset,
+    split === "train" ? { start: 0, rows: left } : { start: left, rows: held },
+  );
 }
 
 /** The rows of each source, in order; undefined where `rows` leaves nothing of one. */

@@ -11,8 +11,8 @@ import type { RgbImage } from "./rgb_image.ts";
 /** Pixels per side of a drawn picture. */
 export const SHAPES_IMAGE_SIZE = 32;
 
-/** Rows of the two parts, unless asked otherwise. */
-export const SHAPES_ROWS = { train: 20_000, validation: 500 } as const;
+/** Rows of the parts, unless asked otherwise. */
+export const SHAPES_ROWS = { train: 20_000, validation: 500, test: 500 } as const;
 
 const SHAPES = ["circle", "square", "triangle", "cross"] as const;
 const POSITIONS = ["top left", "top right", "bottom left", "bottom right"] as const;
@@ -138,6 +138,9 @@ export interface ShapesOptions {
   seed?: number;
 }
 
+/** By their places, which are keys of the generator. */
+const PARTS: readonly Split[] = ["train", "validation", "test"];
+
 /** The shapes dataset: a row is drawn anew each time it is asked for, always the same. */
 export class Shapes implements Dataset {
   readonly format = "vqa";
@@ -176,8 +179,8 @@ export class Shapes implements Dataset {
         }`,
       );
     }
-    // The two parts never share a key, so never a picture.
-    const random = new Random(this.#seed, this.#split === "train" ? 0 : 1, index);
+    // The parts never share a key, so never a picture.
+    const random = new Random(this.#seed, PARTS.indexOf(this.#split), index);
     const scene = drawScene(random);
     const turns = ask(scene, random);
     return { image: paint(scene, random), imageName: `${this.name}, row ${index}`, turns };

@@ -4,6 +4,7 @@ import { ConcatDataset } from "../../data/concat_dataset.ts";
 import { rowName } from "../../data/dataset.ts";
 import { parseColumns } from "../../data/dataset_options.ts";
 import { type Dataset, openDataset, Samples } from "../../data/datasets.ts";
+import { RowSubset } from "../../data/row_subset.ts";
 import { divideFiles } from "../../data/split_files.ts";
 import {
   fromGolden,
@@ -103,6 +104,29 @@ Deno.test("held-out rows pass what is held on to the groups that they are from",
     for (const row of [0, 5]) await dataset.row(row);
     await Deno.truncate(`${dir}/a.parquet`, 4);
     for (const row of [1, 4]) await dataset.row(row); // from memory
+  }));
+
+Deno.test("a row that is held out, in a range or in a joined dataset is called by its source's number", () =>
+  inTemporaryFolder(async (dir) => {
+    write(`${dir}/a.parquet`, "a", 10);
+    const held = await openDataset(`${dir}/a.parquet`, "validation", { heldOut: 0.2 });
+    assertEquals(rowName(held, 1), `${dir}/a.parquet, row 9`);
+    assertEquals((await held.row(1)).imageName, rowName(held, 1));
+    const joined = await openDataset(`shapes,${dir}/a.parquet`, "validation", { heldOut: 0.2 });
+    assertEquals(rowName(joined, 501), rowName(held, 1));
+    const some = new RowSubset(held, Uint32Array.of(1));
+    assertEquals([some.rows, rowName(some, 0)], [1, rowName(held, 1)]);
+    assertEquals(some.groups, [{ start: 0, rows: 1, bytes: held.groups!.at(-1)!.bytes }]);
+    assertEquals(await Array.fromAsync(some.turnKinds()), [["other"]]);
+  }));
+
+Deno.test("--split test takes the test part alone", () =>
+  inTemporaryFolder(async (dir) => {
+    write(`${dir}/train.parquet`, "a", 3);
+    await assertRejects(() => openDataset(dir, "test"), Error, "expected some for test");
+    write(`${dir}/test.parquet`, "b", 2);
+    assertEquals((await openDataset(dir, "test")).rows, 2);
+    assertEquals((await openDataset("shapes", "test")).rows, 500);
   }));
 
 Deno.test("the last rows of each source are held out, unless it has a validation part", () =>

@@ -17,6 +17,7 @@ import { openDataset, Samples } from "./data/datasets.ts";
 import { ImageProcessor, mmstarPrompt, vqaPrompt } from "./data/processor.ts";
 import { filledUp, questionGroups } from "./data/question_groups.ts";
 import { Random } from "./data/random.ts";
+import { printLine } from "./data/terminal.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
@@ -251,12 +252,12 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
     ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
     onAsked: showAsked(display),
   }).finally(() => display.clear());
-  if (args.has("json")) return console.log(JSON.stringify(result));
+  if (args.has("json")) return printLine(JSON.stringify(result));
   for (const { imageName, reason } of result.skipped) {
-    console.log(`Skipped ${imageName}: ${reason}`);
+    printLine(`Skipped ${imageName}: ${reason}`);
   }
-  console.log(scoreTable(result, result.by_category));
-  console.log(
+  printLine(scoreTable(result, result.by_category));
+  printLine(
     `\nAccuracy ${percent(result.accuracy)}, loss ${lossText(result.loss)}, ` +
       `${short(result.samples_per_second)} questions/s` +
       (result.sampled ? `\nAccuracy by drawing ${percent(result.sampled.accuracy)}` : ""),

@@ -21,6 +21,7 @@ import {
 } from "./commands/flags.ts";
 import { decodeImage } from "./data/image.ts";
 import { ImageProcessor, vqaPrompt } from "./data/processor.ts";
+import { printableLines, printLine } from "./data/terminal.ts";
 import { StreamingDecoder, type Tokenizer } from "./data/tokenizer.ts";
 import { Generator, type SampleMode } from "./model/generator.ts";
 import type { HostBatch } from "./model/inputs.ts";
@@ -102,7 +103,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     print("\n");
   }
   if (args.has("json")) {
-    console.log(JSON.stringify({ image, question, checkpoint, answers }));
+    printLine(JSON.stringify({ image, question, checkpoint, answers }));
   }
 }
 
@@ -172,7 +173,7 @@ async function answer(
 }
 
 function write(text: string): void {
-  let bytes = new TextEncoder().encode(text);
+  let bytes = new TextEncoder().encode(printableLines(text));
   while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
 

@@ -13,6 +13,7 @@ import type { MinimumRatings } from "./data/dataset_options.ts";
 import { parseDatasetSpec } from "./data/dataset_spec.ts";
 import { type Dataset, openDataset, type Split } from "./data/datasets.ts";
 import { ImageProcessor } from "./data/processor.ts";
+import { printLine } from "./data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "./data/tokenizer.ts";
 import { type Config, presets } from "./model/config.ts";
 import { applySettings } from "./model/config_file.ts";
@@ -97,9 +98,9 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const survey = await look(task, args);
   const path = args.text("html") ?? pageName(task.spec);
   await writePage(path, task, { survey, command: callOf(args) });
-  if (args.has("json")) return console.log(JSON.stringify({ ...surveyJson(survey), html: path }));
-  console.log(surveyText(survey));
-  console.log(`\nWrote ${path}: open it in a browser.`);
+  if (args.has("json")) return printLine(JSON.stringify({ ...surveyJson(survey), html: path }));
+  printLine(surveyText(survey));
+  printLine(`\nWrote ${path}: open it in a browser.`);
 }
 
 async function openTask(args: Arguments<typeof FLAGS>): Promise<Task> {

@@ -11,6 +11,7 @@ import { HubError, type HubOptions, parseRepositoryName } from "./data/hub.ts";
 import { hubSettings } from "./data/hub/environment.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "./data/hub/upload.ts";
 import { requireWriteAccess } from "./data/hub/write_access.ts";
+import { denoCommand, printLine } from "./data/terminal.ts";
 import type { TrainConfig, VLMConfig } from "./model/config.ts";
 import { parseVLMConfig } from "./model/config_file.ts";
 import { portableModel } from "./model/portable.ts";
@@ -123,7 +124,9 @@ export async function pushTrained(
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
     const flags = `--checkpoint ${shellWord(folder)} --to ${name}${isPrivate ? " --private" : ""}`;
-    const advice = `the model is in "${folder}", push it with: deno task push ${flags}`;
+    const advice = `the model is in "${folder}", push it with: ${
+      denoCommand(`task push ${flags}`)
+    }`;
     return { pushed: null, push_error: `${reason}; ${advice}` };
   }
 }
@@ -253,7 +256,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
       ...(output.isTerminal() ? { onProgress: (at) => display.update(progressLine(at)) } : {}),
     });
     display.clear();
-    console.log(isJson ? JSON.stringify(report) : reportText(report, name));
+    printLine(isJson ? JSON.stringify(report) : reportText(report, name));
   } finally {
     display.clear();
   }
@@ -277,7 +280,7 @@ function reportText({ url, commit, files }: PushReport, name: string): string {
   return [
     ...files.map(({ path, bytes }) => `  ${path}  ${sizeText(bytes)}`),
     `Pushed ${files.length} files, ${sizeText(bytes)}, as commit ${commit.slice(0, 7)}: ${url}`,
-    `Try it:\n  deno run -A generate.ts --checkpoint ${name} image.png "question"`,
+    `Try it:\n  ${denoCommand(`run -A generate.ts --checkpoint ${name} image.png "question"`)}`,
   ].join("\n");
 }
 

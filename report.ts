@@ -5,6 +5,7 @@
  */
 import { type Command, runCommand } from "./commands/command.ts";
 import type { Arguments, Flags } from "./commands/flags.ts";
+import { printLine } from "./data/terminal.ts";
 import { savePage } from "./runs/page/page.ts";
 import { readHistory, type RunHistory } from "./runs/run_history.ts";
 
@@ -33,7 +34,7 @@ const COMMAND: Command<typeof FLAGS> = {
     const path = args.text("out") ??
       (folders.length === 1 ? `${folders[0]}/report.html` : "report.html");
     savePage(path, runs);
-    console.log(`Wrote ${path}`);
+    printLine(`Wrote ${path}`);
     return Promise.resolve();
   },
 };

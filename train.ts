@@ -11,6 +11,7 @@ import type { Arguments } from "./commands/flags.ts";
 import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
 import { evaluate, type Subject } from "./eval.ts";
+import { folded, printLine } from "./data/terminal.ts";
 import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
@@ -25,14 +26,13 @@ import { type Pushed, pushTrained, requirePushAccess } from "./push.ts";
 import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
-import { describe } from "./runs/description.ts";
+import { describe, NAME_COLUMNS } from "./runs/description.ts";
 import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { askAll, evaluationLine, qualityOf, setScores, testAccuracy } from "./runs/evaluations.ts";
 import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { folded } from "./runs/report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";
@@ -89,7 +89,7 @@ async function trainOnce(
   // A run that was stopped while it evaluated goes on with that.
   const first = request.resume?.state.is_evaluated === false ? stepsBefore : stepsBefore + 1;
   try {
-    display.print(folded(describe(run), display.columns));
+    display.print(folded(describe(run), display.columns, NAME_COLUMNS));
     for (let step = first; step <= steps; step++) {
       if (step > stepsBefore) await takeStep(run, step, request.checked);
       const isLast = step === steps;
@@ -270,7 +270,7 @@ async function showPlan({ config, memory }: TrainingRequest, isJson: boolean) {
   const device = await Device.open();
   const { dtype: asked } = config.train;
   const dtype = asked !== "auto" ? asked : device.f16 ? "f16" : "f32";
-  console.log(await planReport(device, config, { memory, dtype, isJson }));
+  printLine(await planReport(device, config, { memory, dtype, isJson }));
   device.destroy();
 }
 
@@ -284,7 +284,7 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
     const request = await trainingRequest(args, downloadDisplay());
     const { vlm, train: settings } = request.config;
     if (args.has("print-config")) {
-      return console.log(JSON.stringify({ ...vlm, ...settings }, null, 2));
+      return printLine(JSON.stringify({ ...vlm, ...settings }, null, 2));
     }
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
@@ -292,7 +292,7 @@ const COMMAND: Command<typeof TRAIN_FLAGS> = {
       display.print(`${name}: saving after this step; a second one stops at once`)
     );
     const report = await train(request, display, stop);
-    console.log(isJson ? JSON.stringify(report) : reportText(report));
+    printLine(isJson ? JSON.stringify(report) : reportText(report));
     if (report.push_error !== null) throw new Error(report.push_error);
   },
 };

@@ -5,6 +5,7 @@
  * Between the flags of eval.ts, generate.ts and train.ts and model/checkpoint.ts. Ours.
  */
 import { isLocal, pretrainedFolder, type PretrainedOptions } from "../data/pretrained.ts";
+import { denoCommand } from "../data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { VLMConfig } from "../model/config.ts";
 import { type ModelOptions, VisionLanguageModel } from "../model/vision_language_model.ts";
@@ -53,7 +54,7 @@ export async function checkpointFolder(
   throw new Error(
     `Cannot open the checkpoint "${dir}": ${found}, expected a folder with ${
       MODEL_FILES.join(" and ")
-    }, or "owner/name" on the Hugging Face Hub; train a model with: deno task train`,
+    }, or "owner/name" on the Hugging Face Hub; train a model with: ${denoCommand("task train")}`,
   );
 }
 

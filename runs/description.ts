@@ -9,6 +9,9 @@ import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
 
+/** Columns that the names of facts take. */
+export const NAME_COLUMNS = 12;
+
 /** What is known before the first step. */
 export function describe(
   { config, steps, stepsBefore, data, model, plan }: Run,

@@ -3,6 +3,7 @@
  *
  * Under step_log.ts, train.ts and eval.ts. Ours.
  */
+import { printable, printableLines, terminalColumns } from "../data/terminal.ts";
 import { clock, short } from "./report.ts";
 
 /** What can be written to: Deno.stdout or Deno.stderr. */
@@ -15,8 +16,6 @@ export interface Output {
 
 /** From the cursor to the end of the line. */
 const ERASE_REST = "\x1b[K";
-/** Where a terminal does not say how wide it is. */
-const USUAL_COLUMNS = 80;
 /** Between two states at a terminal: nobody reads faster. */
 const LEAST_MILLISECONDS = 100;
 /** Between two states in a log file. */
@@ -68,7 +67,8 @@ export class Display {
     if (this.#waiting !== undefined) this.#waiting = waiting;
   }
 
-  #show(line: string): void {
+  #show(text: string): void {
+    const line = printable(text);
     this.#waiting = undefined;
     this.#lastUpdate = this.#now();
     if (!this.#isTerminal) return this.#write(`${line}\n`);
@@ -79,7 +79,7 @@ export class Display {
 
   /** Shows lines that stay, under the last state where that stays too. */
   print(text: string): void {
-    this.#write(`${this.#endLine()}${text}\n`);
+    this.#write(`${this.#endLine()}${printableLines(text)}\n`);
   }
 
   /** Takes the state of things away; where it stays, the last one is shown. */
@@ -104,14 +104,6 @@ export class Display {
       // Whoever read along has gone, as `tee` does at Ctrl-C: no reason to lose a run.
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     }
-  }
-}
-
-function terminalColumns(): number {
-  try {
-    return Deno.consoleSize().columns || USUAL_COLUMNS;
-  } catch {
-    return USUAL_COLUMNS; // the terminal on stderr alone, for example
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Samples } from "../data/datasets.ts";
 import { decodeImage } from "../data/image.ts";
 import { encodePng } from "../data/png_encoder.ts";
+import { denoCommand } from "../data/terminal.ts";
 import { shellWord } from "./report.ts";
 
 /** A question with the model's answer and the true one. */
@@ -59,8 +60,6 @@ export async function savePicture(
 
 /** The command that asks the model in `folder` about a picture, to be pasted into a shell. */
 export function generateCommand(picture: string, question: string, folder: string): string {
-  // A Deno that npx fetched is not on the PATH.
-  const isFromNpx = /[/\\]_npx[/\\]/.test(Deno.execPath());
   const words = ["run", "-A", "generate.ts", picture, question, "--checkpoint", folder];
-  return `${isFromNpx ? "npx -y deno@2" : "deno"} ${words.map(shellWord).join(" ")}`;
+  return denoCommand(words.map(shellWord).join(" "));
 }

@@ -4,6 +4,11 @@
  * Used by train.ts and eval.ts for what they print. Ours.
  */
 
+import { printable } from "../data/terminal.ts";
+
+/** Of the name of a kind of question. */
+const MOST_CHARACTERS = 40;
+
 /** How many questions were answered rightly. */
 export interface Score {
   /** `correct` / `total`. */
@@ -36,23 +41,6 @@ export function clock(seconds: number): string {
     : `${minutes}:${two(whole % 60)}`;
 }
 
-/** Columns that the names of facts take, in what a run prints first. */
-const NAME_COLUMNS = 12;
-
-/** Facts, a line each, of which those that are longer than `columns` go on below where they began. */
-export function folded(text: string, columns: number): string {
-  return text.split("\n").flatMap((line) => {
-    const lines: string[] = [];
-    while (line.length > columns) {
-      const end = line.lastIndexOf(" ", columns);
-      if (end <= NAME_COLUMNS) break; // no place to break it at
-      lines.push(line.slice(0, end));
-      line = " ".repeat(NAME_COLUMNS) + line.slice(end + 1);
-    }
-    return [...lines, line];
-  }).join("\n");
-}
-
 /** One line a category, sorted by name, and one for all. */
 export function scoreTable(all: Score, categories: Readonly<Record<string, Score>>): string {
   const rows = [
@@ -69,7 +57,7 @@ export function scoreTable(all: Score, categories: Readonly<Record<string, Score
 }
 
 function scoreRow(name: string, { accuracy, correct, total }: Score): string[] {
-  return [name, percent(accuracy), String(correct), String(total)];
+  return [printable(name, MOST_CHARACTERS), percent(accuracy), String(correct), String(total)];
 }
 
 /** `text` as one word of a POSIX shell's command line. */

@@ -3,6 +3,7 @@
  *
  * Between train.ts and model/trainer_state.ts. Ours.
  */
+import { denoCommand } from "../data/terminal.ts";
 import { type Config, frozenParts, type TrainConfig } from "../model/config.ts";
 import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
@@ -134,5 +135,5 @@ export function withAdvice(error: unknown, out: string, newest: number): unknown
 
 /** The command that goes on with the run in folder `out`. */
 export function resumeCommand(out: string): string {
-  return `deno task train --resume=${shellWord(out)}`;
+  return denoCommand(`task train --resume=${shellWord(out)}`);
 }

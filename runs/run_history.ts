@@ -3,6 +3,7 @@
  *
  * Between metrics.jsonl, as run_log.ts writes it, and page/. Ours.
  */
+import { denoCommand } from "../data/terminal.ts";
 import type { Example } from "./examples.ts";
 import {
   isRecord,
@@ -92,7 +93,7 @@ function linesOf(folder: string): Metric[] {
     if (!isAbsent) throw cause;
     throw new Error(
       `Cannot read the run "${folder}": there is no ${METRICS_FILE} in it, expected a folder that training wrote; ` +
-        `train with: deno task train --out DIR`,
+        `train with: ${denoCommand("task train --out DIR")}`,
       { cause },
     );
   }

@@ -3,6 +3,7 @@
  *
  * Between dataset_survey.ts and inspect.ts. Ours.
  */
+import { printable } from "../data/terminal.ts";
 import type { Survey } from "./dataset_survey.ts";
 import { percent } from "./report.ts";
 import type { Tally } from "./tally.ts";
@@ -57,11 +58,6 @@ export function typesText({ pictures: { types } }: Survey): string {
     .map(([type, count]) => types.size === 1 ? type : `${type} ${grouped(count)}`).join(", ");
 }
 
-/** Text of a dataset, in which nothing can steer a terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{C}\s]+/gu, " ");
-}
-
 /** What the user can do about questions that are too long; "" where there are none. */
 export function lengthAdvice({ lengths, tooLong }: Survey): string {
   if (tooLong === 0) return "";
@@ -73,7 +69,7 @@ export function lengthAdvice({ lengths, tooLong }: Survey): string {
 function facts(survey: Survey): string[][] {
   const { columns, parts, rowGroups, turns, pictures, ratedOut, questions } = survey;
   return [
-    ...(columns ? [["Columns", columns.map(printable).join(", ")]] : []),
+    ...(columns ? [["Columns", columns.map((name) => printable(name)).join(", ")]] : []),
     ...parts.map(({ name, rows, weight }, i) => [
       i === 0 ? "Sources" : "",
       `${printable(name)}: ${grouped(rows)} rows${
@@ -125,7 +121,7 @@ function categoryLines({ categories, questions }: Survey): string[] {
   }];
   return [...shown, ...more].map(({ name, questions: its, tooLong }) => {
     const note = tooLong > 0 ? `  ${shareText(tooLong, its)} too long` : "";
-    const head = printable(name).slice(0, NAME_COLUMNS).padEnd(NAME_COLUMNS);
+    const head = printable(name, NAME_COLUMNS).padEnd(NAME_COLUMNS);
     return `  ${head} ${grouped(its).padStart(10)} ${shareText(its, questions).padStart(8)}${note}`;
   });
 }
@@ -140,7 +136,7 @@ function droppedLines({ dropped, scanned }: Survey): string[] {
     ...dropped.flatMap(({ reason, rows, examples }) => [
       `  ${reason}: ${grouped(rows)}`,
       ...examples.map(({ place, message }) =>
-        `    ${printable(place)}: ${printable(message).slice(0, MOST_CHARACTERS)}`
+        `    ${printable(place)}: ${printable(message, MOST_CHARACTERS)}`
       ),
     ]),
   ];

@@ -104,3 +104,11 @@ Deno.test("a Display at a terminal never lets a line wrap", () => {
   assertEquals(text.replaceAll("x", "").length, "\r\x1b[K".length);
   assertEquals(text.length < 1000, true);
 });
+
+Deno.test("a Display shows what in foreign texts would steer a terminal", () => {
+  const foreign = "blue\x1b]0;title\x07\r\u202e";
+  const shown = "blue\\u001b]0;title\\u0007\\u000d\\u202e";
+  assertEquals(written(true, (display) => display.print(`a\n${foreign}`)), `a\n${shown}\n`);
+  const state = written(true, (display) => display.update(`a\n${foreign}`));
+  assertEquals(state, `\ra\\n${shown.replace("\\u000d", "\\r")}\x1b[K`);
+});

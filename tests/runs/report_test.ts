@@ -1,6 +1,6 @@
 // Tests of runs/report.ts: numbers and tables as people read them.
 import { assertEquals } from "@std/assert";
-import { clock, folded, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
+import { clock, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
 
 Deno.test("percent(), short() and clock() keep few digits", () => {
   assertEquals([0, 0.6254, 1].map(percent), ["0.0 %", "62.5 %", "100.0 %"]);
@@ -30,13 +30,10 @@ Deno.test("shellWord() makes text that a shell reads back unchanged", async () =
   assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), texts);
 });
 
-Deno.test("folded() breaks facts that are too long at spaces, below where they began", () => {
-  const text = "Device      llvmpipe\nGPU memory  20.7 MB: parameters 1.0 MB, gradients 1.0 MB";
-  assertEquals(
-    folded(text, 40),
-    "Device      llvmpipe\nGPU memory  20.7 MB: parameters 1.0 MB,\n            gradients 1.0 MB",
-  );
-  assertEquals(folded(text, Infinity), text);
-  const word = `Device      ${"x".repeat(90)}`;
-  assertEquals(folded(word, 40), word);
+Deno.test("scoreTable() shows a kind of question that would steer a terminal or fill the table", () => {
+  const score = { accuracy: 0.5, correct: 1, total: 2 };
+  const table = scoreTable(score, { "a\x1b[2J\nall  100.0 %": score, ["x".repeat(90)]: score });
+  assertEquals(table.split("\n").length, 4);
+  assertEquals(Math.max(...table.split("\n").map((line) => line.length)) < 70, true);
+  assertEquals(table.includes("\x1b"), false);
 });

@@ -2,7 +2,14 @@
  * Several datasets one behind the other, as one. Made by datasets.ts; the loader draws from the
  * parts by their weights or sizes. Source: concatenate_datasets() in nanoVLM v0.1, train.py.
  */
-import { type Dataset, type DatasetPart, type Row, type RowGroup, rowName } from "./dataset.ts";
+import {
+  type Dataset,
+  type DatasetPart,
+  type Row,
+  type RowGroup,
+  rowName,
+  type Turn,
+} from "./dataset.ts";
 import { findRange } from "./records.ts";
 
 /** One of the datasets, and how much of an epoch it gets where its size does not decide. */
@@ -100,8 +107,9 @@ export class ConcatDataset implements Dataset {
     return counts;
   }
 
-  async *turnKinds(): AsyncGenerator<readonly string[]> {
-    for (const { dataset } of this.parts) yield* dataset.turnKinds();
+  async *allTurns(most: number = Infinity): AsyncGenerator<readonly Turn[]> {
+    const share = Math.min(1, most / this.rows);
+    for (const { dataset, rows } of this.parts) yield* dataset.allTurns(Math.ceil(share * rows));
   }
 }
 

@@ -80,8 +80,12 @@ export interface Dataset {
   rowName?(index: number): string;
   /** The number of questions of every row, without decoding pictures. (rows) */
   turnCounts(): Promise<Uint32Array>;
-  /** The kinds of every row's questions, row by row, without decoding pictures. */
-  turnKinds(): AsyncIterable<readonly string[]>;
+  /**
+   * Every row's questions, row by row, without reading pictures.
+   *
+   * @param most rows from the start of every source, about as many of all together; all by default
+   */
+  allTurns(most?: number): AsyncIterable<readonly Turn[]>;
 }
 
 /** What to call a row in messages: by its source, and its number there. */

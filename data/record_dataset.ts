@@ -133,17 +133,18 @@ export class RecordDataset implements Dataset {
   }
 
   /** Reads only the columns of questions, and counts rows as `turnCounts()` does. */
-  async *turnKinds(): AsyncGenerator<readonly string[]> {
+  async *allTurns(most: number = Infinity): AsyncGenerator<readonly Turn[]> {
     const { turnColumns, turns } = this.#schema;
+    let row = 0;
     for await (const record of this.#source.select(turnColumns)) {
-      const read = record && attempt(() => turns(record).map((turn) => this.#turn(turn).category));
-      yield read ?? UNREADABLE;
+      yield (record && attempt(() => turns(record).map(this.#turn))) ?? UNREADABLE;
+      if (++row >= most) return;
     }
   }
 }
 
-/** The kind of a question that cannot be read. */
-const UNREADABLE = ["other"] as const;
+/** Stands for the questions of a row that cannot be read. */
+const UNREADABLE: readonly Turn[] = [{ question: "", answer: "", category: "other" }];
 
 /** What `read` gives, or undefined where a field is of the wrong kind. */
 function attempt<T>(read: () => T): T | undefined {

@@ -2,7 +2,7 @@
  * Some rows of a dataset as a dataset of its own: what to train on, or what is held out. Made by
  * datasets.ts. Ours.
  */
-import type { Dataset, Row, RowGroup } from "./dataset.ts";
+import type { Dataset, Row, RowGroup, Turn } from "./dataset.ts";
 import { rowName } from "./dataset.ts";
 
 /** Which rows: neighbours, or the numbers of any, in rising order. */
@@ -103,13 +103,12 @@ export class RowSubset implements Dataset {
     );
   }
 
-  async *turnKinds(): AsyncGenerator<readonly string[]> {
+  async *allTurns(most: number = Infinity): AsyncGenerator<readonly Turn[]> {
     let [row, index] = [0, 0];
-    for await (const kinds of this.#dataset.turnKinds()) {
-      if (index >= this.rows) return;
+    for await (const turns of this.#dataset.allTurns()) {
       if (row++ !== this.#numberOf(index)) continue;
-      index++;
-      yield kinds;
+      yield turns;
+      if (++index >= Math.min(this.rows, most)) return;
     }
   }
 }

@@ -67,12 +67,12 @@ export class Samples {
     const numbers = new Map<string, number>();
     const kinds: number[] = []; // (samples)
     let row = 0;
-    for await (const all of dataset.turnKinds()) {
+    for await (const all of dataset.allTurns()) {
       const asked = questionsPerRow === "first" ? all.slice(0, 1) : all;
       counts[row++] = asked.length;
-      for (const kind of asked) {
-        const number = numbers.get(kind) ?? numbers.size;
-        numbers.set(kind, number);
+      for (const { category } of asked) {
+        const number = numbers.get(category) ?? numbers.size;
+        numbers.set(category, number);
         kinds.push(number);
       }
     }

@@ -192,9 +192,7 @@ export class Shapes implements Dataset {
   }
 
   /** Draws every picture. */
-  async *turnKinds(): AsyncGenerator<readonly string[]> {
-    for (let row = 0; row < this.rows; row++) {
-      yield this.row(row).turns.map(({ category }) => category);
-    }
+  async *allTurns(most: number = Infinity): AsyncGenerator<readonly Turn[]> {
+    for (let row = 0; row < Math.min(this.rows, most); row++) yield this.row(row).turns;
   }
 }

@@ -21,8 +21,8 @@ function samplesOf(asked: readonly Asked[], format: Dataset["format"]): Promise<
     return { image, imageName: `row ${i}`, turns: [{ question, answer, category }] };
   };
   const turnCounts = () => Promise.resolve(new Uint32Array(asked.length).fill(1));
-  const turnKinds = async function* () {};
-  const dataset = { name: "asked", rows: asked.length, format, row, turnCounts, turnKinds };
+  const allTurns = async function* () {};
+  const dataset = { name: "asked", rows: asked.length, format, row, turnCounts, allTurns };
   return Samples.open(dataset, "all");
 }
 
@@ -187,8 +187,8 @@ async function damaged(bad: readonly number[]): Promise<Samples> {
   };
   const { name, rows, format } = dataset;
   const turnCounts = () => dataset.turnCounts();
-  const turnKinds = () => dataset.turnKinds();
-  return await Samples.open({ name, rows, format, row, turnCounts, turnKinds }, "all");
+  const allTurns = () => dataset.allTurns();
+  return await Samples.open({ name, rows, format, row, turnCounts, allTurns }, "all");
 }
 
 Deno.test("evaluate() leaves out, names and counts rows that cannot be read, while they are few", async () => {

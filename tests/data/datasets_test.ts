@@ -1,6 +1,6 @@
 /** Tests of opening datasets: real Parquet files, small ones written here, and wrong ones. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type Dataset, openDataset } from "../../data/datasets.ts";
+import { type Dataset, openDataset, type Turn } from "../../data/datasets.ts";
 import { decodeImage } from "../../data/image.ts";
 import { localFile } from "../../data/local_file.ts";
 import { openParquet } from "../../data/parquet.ts";
@@ -85,15 +85,14 @@ Deno.test("openDataset() joins a folder's files of a split, across row groups", 
     assertEquals((await openDataset(`${dir}/train-00001.parquet`, "validation")).rows, 3);
   }));
 
-/** What `turnKinds()` must give: the kinds of all rows, as reading them one by one does. */
-async function kindsRowByRow(dataset: Dataset): Promise<string[][]> {
+/** What `allTurns()` must give: the questions of all rows, as reading them one by one does. */
+async function turnsRowByRow(dataset: Dataset): Promise<Turn[][]> {
   return await Array.fromAsync({ length: dataset.rows }, async (_, row) => {
-    const { turns } = await dataset.row(row);
-    return turns.map(({ category }) => category);
+    return (await dataset.row(row)).turns;
   });
 }
 
-Deno.test("turnKinds() gives the kinds of every row's questions, whatever the dataset is made of", () =>
+Deno.test("allTurns() gives every row's questions, whatever the dataset is made of", () =>
   inTemporaryFolder(async (dir) => {
     const rows = Array.from({ length: 9 }, (_, i) => ({
       image: PNG,
@@ -119,10 +118,12 @@ Deno.test("turnKinds() gives the kinds of every row's questions, whatever the da
       await openDataset(`${dir}/one.jsonl`, "train"),
     ];
     for (const dataset of opened) {
-      const kinds = await Array.fromAsync(dataset.turnKinds());
-      assertEquals(kinds, await kindsRowByRow(dataset));
-      assertEquals(kinds.length, dataset.rows);
-      assertEquals(Uint32Array.from(kinds, ({ length }) => length), await dataset.turnCounts());
+      const turns = await Array.fromAsync(dataset.allTurns());
+      assertEquals(turns, await turnsRowByRow(dataset));
+      assertEquals(turns.length, dataset.rows);
+      assertEquals(Uint32Array.from(turns, ({ length }) => length), await dataset.turnCounts());
+      const some = await Array.fromAsync(dataset.allTurns(2));
+      assertEquals(some.length, dataset.parts?.length ?? Math.min(2, dataset.rows));
     }
   }));
 

@@ -36,7 +36,7 @@ function stub() {
       return { image: new Uint8Array(1), imageName: `stub ${index}`, turns };
     },
     turnCounts: () => Promise.resolve(new Uint32Array(ROWS).fill(1)),
-    turnKinds: async function* () {},
+    allTurns: async function* () {},
   };
   return { dataset, reads, kept, seen };
 }

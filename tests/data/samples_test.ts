@@ -14,7 +14,7 @@ function fake(turnsPerRow: number[]): Dataset {
     rows: turnsPerRow.length,
     format: "vqa",
     turnCounts: () => Promise.resolve(Uint32Array.from(turnsPerRow)),
-    turnKinds: async function* () {},
+    allTurns: async function* () {},
     row: (row) => ({
       image: new Uint8Array(),
       imageName: `fake ${row}`,
@@ -57,8 +57,8 @@ Deno.test("Samples finds each question's kind when asked to", async () => {
   const rows = [["a", "b", "a"], [], ["c"]];
   const dataset: Dataset = {
     ...fake(rows.map(({ length }) => length)),
-    turnKinds: async function* () {
-      yield* rows;
+    allTurns: async function* () {
+      yield* rows.map((kinds) => kinds.map((category) => ({ question: "", answer: "", category })));
     },
   };
   const all = await Samples.openByKind(dataset, "all");

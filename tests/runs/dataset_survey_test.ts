@@ -133,7 +133,7 @@ function datasetOf(counts: readonly number[], row?: () => Promise<Row>): Dataset
         turns: Array.from({ length: counts[index]! }, () => turn),
       })),
     turnCounts: () => Promise.resolve(Uint32Array.from(counts)),
-    turnKinds: async function* () {},
+    allTurns: async function* () {},
   };
 }
 

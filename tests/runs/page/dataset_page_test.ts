@@ -26,7 +26,7 @@ async function page(format: Dataset["format"] = "vqa"): Promise<string> {
       turns: [{ question: EVIL, answer: EVIL, category: EVIL }],
     }),
     turnCounts: () => Promise.resolve(Uint32Array.of(1, 1)),
-    turnKinds: async function* () {},
+    allTurns: async function* () {},
   };
   const tokenizer = byteTokenizer();
   const options = { tokenizer, maxLength: 100, questionsPerRow: "all", seed: 0 } as const;

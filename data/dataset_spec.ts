@@ -3,6 +3,7 @@
  * glob, a dataset on the Hub with its configurations, or "shapes". Read by datasets.ts. Ours.
  */
 import { parseRepositoryName } from "./hub.ts";
+import { kindOf, KNOWN_KINDS } from "./split_files.ts";
 
 /** One source. */
 export type SourceSpec =
@@ -21,8 +22,6 @@ export type SourceSpec =
     readonly configs: readonly string[];
   };
 
-/** How a source's files end. */
-const DATA_FILE = /\.(parquet|arrow|jsonl|ndjson)$/i;
 const GLOB = /[*?[\]{}]/;
 
 function exists(path: string): boolean {
@@ -43,7 +42,7 @@ function isFolder(path: string): boolean {
 /** Whether a piece can be one more configuration of the source before it. */
 function isConfig(piece: string): boolean {
   return piece !== "shapes" && !/[/\\:]/.test(piece) && !GLOB.test(piece) &&
-    !DATA_FILE.test(piece) && !exists(piece);
+    kindOf(piece) === undefined && !exists(piece);
 }
 
 /** "owner/name:config", "owner/name@revision:config", "folder:config". */
@@ -63,11 +62,11 @@ function parsePiece(piece: string): SourceSpec {
   if (GLOB.test(piece)) return { kind: "glob", pattern: piece };
   const configured = parseConfigured(piece);
   if (configured) return configured;
-  const repository = DATA_FILE.test(piece) ? undefined : parseRepositoryName(piece);
+  const repository = kindOf(piece) ? undefined : parseRepositoryName(piece);
   if (repository) return { kind: "hub", ...repository, configs: [] };
   throw new Error(
-    `Cannot open dataset "${piece}": found no such file or folder, expected "shapes", a Parquet, ` +
-      `Arrow or JSON-lines file, a folder or a pattern of them, or a dataset on the Hugging Face ` +
+    `Cannot open dataset "${piece}": found no such file or folder, expected "shapes", a ` +
+      `${KNOWN_KINDS} file, a folder or a pattern of them, or a dataset on the Hugging Face ` +
       `Hub such as "HuggingFaceM4/the_cauldron:ai2d". Check the path.`,
   );
 }

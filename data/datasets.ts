@@ -3,12 +3,13 @@
  * of them. The samples of samples.ts are drawn from the result.
  */
 import { openArrow } from "./arrow.ts";
+import { openCsv } from "./csv_records.ts";
 import { ConcatDataset } from "./concat_dataset.ts";
 import type { Dataset, Split } from "./dataset.ts";
 import type { DatasetOptions } from "./dataset_options.ts";
 import { parseDatasetSpec, type SourceSpec } from "./dataset_spec.ts";
 import { openHubSources } from "./hub_dataset.ts";
-import { openJsonLines } from "./json_lines.ts";
+import { openJson } from "./json_records.ts";
 import { mapSome } from "./local_file.ts";
 import { openFolders, openGlob, openPath } from "./local_sources.ts";
 import { openParquet } from "./parquet.ts";
@@ -26,7 +27,7 @@ export { type Sample, Samples } from "./samples.ts";
 /** Sources that are opened at once. */
 const SOURCES_AT_ONCE = 4;
 
-const READERS = { parquet: openParquet, arrow: openArrow, "json-lines": openJsonLines };
+const READERS = { parquet: openParquet, arrow: openArrow, json: openJson, csv: openCsv };
 
 async function findSources(spec: SourceSpec, options: DatasetOptions): Promise<Source[]> {
   if (spec.kind === "shapes") return [{ kind: "shapes", name: "shapes" }];

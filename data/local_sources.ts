@@ -7,14 +7,14 @@
 import { globSync } from "node:fs";
 import { localFile } from "./local_file.ts";
 import type { FileSource } from "./sources.ts";
-import { divideFiles, type FileKind, kindOf, type PartName, partOf } from "./split_files.ts";
-import type { SplitFiles } from "./split_files.ts";
+import { divideFiles, type FileKind, kindOf, KNOWN_ENDINGS, KNOWN_KINDS } from "./split_files.ts";
+import { type PartName, partOf, type SplitFiles } from "./split_files.ts";
 
 /** What save_to_disk() leaves beside the data. */
 const DICT_FILE = "dataset_dict.json";
 const STATE_FILE = "state.json";
 /** Beside pictures, the file that tells of them. */
-const METADATA_FILE = /^metadata\.(jsonl|ndjson)$/;
+const METADATA_FILE = /^metadata\.(jsonl|ndjson|json|csv|tsv|parquet)$/;
 
 function source(name: string, kind: FileKind, splits: SplitFiles): FileSource {
   return { name, kind, splits, files: (paths) => Promise.resolve(paths.map(localFile)) };
@@ -105,8 +105,7 @@ async function openFolder(folder: string): Promise<FileSource> {
   if (found) return found;
   const inside = folders.length === 0 ? "" : ` in it, but folders "${folders.join(", ")}"`;
   throw new Error(
-    `Cannot open dataset "${folder}": found no Parquet files, Arrow files or JSON-lines files` +
-      `${inside}, expected some. Check the path` +
+    `Cannot open dataset "${folder}": found no ${KNOWN_KINDS} files${inside}, expected some. Check the path` +
       (folders.length === 0 ? "." : `, or name a folder in it: "${folder}:${folders[0]}".`),
   );
 }
@@ -122,8 +121,8 @@ export async function openPath(path: string): Promise<FileSource> {
   const kind = kindOf(path);
   if (kind) return source(path, kind, { whole: [path] });
   throw new Error(
-    `Cannot open dataset "${path}": found a file of an unknown kind, expected .parquet, .arrow, ` +
-      `.jsonl or .ndjson. Convert or rename it.`,
+    `Cannot open dataset "${path}": found a file of an unknown kind, expected one of ` +
+      `${KNOWN_ENDINGS}. Convert or rename it.`,
   );
 }
 
@@ -136,8 +135,8 @@ export function openGlob(pattern: string): FileSource {
   const found = sourceOf(pattern, globSync(pattern));
   if (!found) {
     throw new Error(
-      `Cannot open dataset "${pattern}": found no files, expected some that fit and end with ` +
-        `.parquet, .arrow, .jsonl or .ndjson. Check the pattern.`,
+      `Cannot open dataset "${pattern}": found no files, expected some that fit and end with one ` +
+        `of ${KNOWN_ENDINGS}. Check the pattern.`,
     );
   }
   // Files of one part alone are what was meant, whatever part is asked for.

@@ -1,6 +1,6 @@
 /**
  * Numbered records of named columns, whatever the format of the files: made by parquet.ts,
- * arrow.ts and json_lines.ts, turned into rows by record_dataset.ts.
+ * arrow.ts, json_records.ts and csv_records.ts, turned into rows by record_dataset.ts.
  */
 import type { RowGroup } from "./dataset.ts";
 import { HubError } from "./hub.ts";

@@ -1,6 +1,6 @@
 /**
  * Pictures that a dataset names by paths: read only from the dataset's own folder, whatever the
- * dataset says. Below json_lines.ts. Ours.
+ * dataset says. Below text_records.ts. Ours.
  */
 
 /** The largest picture file that is read, in bytes. */

@@ -7,10 +7,26 @@
  */
 
 /** The kinds of files that are read, by how their names end. */
-const KINDS = { parquet: "parquet", arrow: "arrow", jsonl: "json-lines", ndjson: "json-lines" };
+const KINDS: Readonly<Record<string, FileKind>> = {
+  parquet: "parquet",
+  arrow: "arrow",
+  feather: "arrow",
+  jsonl: "json",
+  ndjson: "json",
+  json: "json",
+  csv: "csv",
+  tsv: "csv",
+};
+/** What `datasets` and models leave beside data. */
+const NO_DATA = /(^|[/\\])(config|dataset_dict|dataset_infos?|state)\.json$/;
 
 /** A kind of files. */
-export type FileKind = "parquet" | "arrow" | "json-lines";
+export type FileKind = "parquet" | "arrow" | "json" | "csv";
+
+/** The kinds, for messages. */
+export const KNOWN_KINDS = "Parquet, Arrow, JSON, CSV or TSV";
+/** The endings, for messages. */
+export const KNOWN_ENDINGS = Object.keys(KINDS).map((ending) => `.${ending}`).join(", ");
 
 /** A part of a dataset. */
 export type PartName = "train" | "validation" | "test";
@@ -30,8 +46,10 @@ const PARTS = ["train", "validation", "test"] as const;
 
 /** The kind of a file, or undefined where it is none that is read. */
 export function kindOf(path: string): FileKind | undefined {
-  const ending = path.slice(path.lastIndexOf(".") + 1).toLowerCase();
-  return Object.hasOwn(KINDS, ending) ? KINDS[ending as keyof typeof KINDS] as FileKind : undefined;
+  const [, ending = ""] = /\.([a-z]+)(?:(?<=csv|tsv|json|jsonl|ndjson)\.gz)?$/i.exec(path) ?? [];
+  return NO_DATA.test(path) || !Object.hasOwn(KINDS, ending.toLowerCase())
+    ? undefined
+    : KINDS[ending.toLowerCase()];
 }
 
 /** The part that a name such as "val" or "train" means. */

@@ -192,7 +192,7 @@ Deno.test("a dataset names a missing picture or a field of the wrong kind when i
 Deno.test("openDataset() explains missing paths, empty folders and damaged files", () =>
   inTemporaryFolder(async (dir) => {
     await assertRejects(() => openDataset(`${dir}/none`, "train"), Error, `${dir}/none`);
-    await assertRejects(() => openDataset(dir, "train"), Error, "no Parquet files");
+    await assertRejects(() => openDataset(dir, "train"), Error, "no Parquet, Arrow");
     writeCauldron(`${dir}/test.parquet`, [{ image: PNG, turns: [] }]);
     await assertRejects(() => openDataset(dir, "train"), Error, `${dir}/test.parquet`);
     const whole = Deno.readFileSync(`${dir}/test.parquet`);

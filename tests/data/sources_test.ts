@@ -182,8 +182,8 @@ Deno.test("files go to the parts that their names tell, whatever the folders abo
     await assertRejects(() => openDataset(`${dir}/test-data`, "train"), Error, "test-data:dev");
     Deno.writeTextFileSync(`${parent}/more.jsonl`, "{}");
     await assertRejects(() => openDataset(parent, "train"), Error, "expected one kind");
-    Deno.writeTextFileSync(`${dir}/a.csv`, "a");
-    await assertRejects(() => openDataset(`${dir}/a.csv`, "train"), Error, "unknown kind");
+    Deno.writeTextFileSync(`${dir}/a.txt`, "a");
+    await assertRejects(() => openDataset(`${dir}/a.txt`, "train"), Error, "unknown kind");
     assertEquals(divideFiles(["x/a.parquet", "x/b.parquet"]), {
       whole: ["x/a.parquet", "x/b.parquet"],
     });

@@ -1,4 +1,4 @@
-/** Tests of JSON-lines: what is read, which lines are refused, and which pictures are not followed. */
+/** Tests of JSON: what is read, which records are refused, and which pictures are not followed. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { openDataset } from "../../data/datasets.ts";
 import { Loader } from "../../data/loader.ts";

@@ -1,0 +1,230 @@
+/**
+ * JSON files: one record a line, or one list of records, alone or in a field of an object. Read
+ * record by record by text_records.ts.
+ *
+ * Source: jsonlines.org; LLaVA's lists; Python's `json`, which also writes NaN and Infinity.
+ */
+import type { RangeReader } from "./hub.ts";
+import { type DataFile, mapSome } from "./local_file.ts";
+import type { DataRecord, RecordSource } from "./records.ts";
+import {
+  openText,
+  openTextRecords,
+  Places,
+  readText,
+  type Scanner,
+  scanText,
+  type TextFile,
+} from "./text_records.ts";
+
+const LINE_FEED = 10;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const LIST_START = 0x5b;
+const LIST_END = 0x5d;
+const OBJECT_START = 0x7b;
+const OBJECT_END = 0x7d;
+/** Lists in a record, which make no object a file of records. */
+const FIELDS_OF_RECORDS = new Set(["conversations", "images", "messages", "texts"]);
+
+/** Finds lines that hold something. */
+class LineScanner implements Scanner {
+  readonly places = new Places();
+  #start = 0;
+  #line = 1;
+  #isEmpty = true;
+
+  take(bytes: Uint8Array, offset: number): void {
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at] ?? 0;
+      if (byte === LINE_FEED) this.end(offset + at);
+      else if (byte > 32) this.#isEmpty = false;
+    }
+  }
+
+  end(at: number): void {
+    if (!this.#isEmpty) this.places.add(this.#start, at, this.#line);
+    this.#start = at + 1;
+    this.#line++;
+    this.#isEmpty = true;
+  }
+}
+
+/** A list, and where its name is, in an object. */
+interface List {
+  readonly places: Places;
+  readonly nameStart: number;
+  readonly nameEnd: number;
+  isOfObjects: boolean;
+}
+
+/** Finds the items of the list that a file is, or of the lists in the object that it is. */
+class ListScanner implements Scanner {
+  readonly lists: List[] = [];
+  /** Whether nothing came behind the end of the list or object. */
+  #isAlone = true;
+  /** How many brackets are open around the items. */
+  readonly #level: number;
+  #depth = 0;
+  #list: List | undefined;
+  #isInText = false;
+  #isEscaped = false;
+  #line = 1;
+  #nameStart = 0;
+  #nameEnd = 0;
+  #start = -1;
+  #startLine = 1;
+  #lastEnd = 0;
+
+  constructor(isObject: boolean) {
+    this.#level = isObject ? 2 : 1;
+  }
+
+  take(bytes: Uint8Array, offset: number): void {
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at] ?? 0;
+      if (byte === LINE_FEED) this.#line++;
+      if (this.#isInText) this.#takeText(byte, offset + at);
+      else if (byte > 32) this.#takeMark(byte, offset + at);
+    }
+  }
+
+  #takeText(byte: number, at: number): void {
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (byte === BACKSLASH) this.#isEscaped = true;
+    else if (byte === QUOTE) {
+      this.#isInText = false;
+      this.#lastEnd = at + 1;
+      if (this.#depth === 1) this.#nameEnd = at + 1;
+    }
+  }
+
+  #takeMark(byte: number, at: number): void {
+    if (this.#depth === 0 && this.#lastEnd > 0) this.#isAlone = false;
+    const isEnd = byte === LIST_END || byte === OBJECT_END;
+    if (isEnd) this.#depth--;
+    if (this.#list && (isEnd ? this.#depth < this.#level : byte === COMMA && this.#isAtItems())) {
+      this.#endItem();
+      if (isEnd) this.#list = undefined;
+    } else if (this.#list && this.#start < 0 && this.#isAtItems()) {
+      this.#start = at;
+      this.#startLine = this.#line;
+      this.#list.isOfObjects ||= byte === OBJECT_START;
+    }
+    if (byte === QUOTE) {
+      this.#isInText = true;
+      if (this.#depth === 1) this.#nameStart = at;
+    } else if (byte === LIST_START || byte === OBJECT_START) this.#open(byte);
+    this.#lastEnd = at + 1;
+  }
+
+  /** Whether the file was one list or object, from its beginning to its end. */
+  get isWhole(): boolean {
+    return this.#isAlone && this.#depth === 0 && !this.#isInText;
+  }
+
+  #isAtItems(): boolean {
+    return this.#depth === this.#level;
+  }
+
+  #open(byte: number): void {
+    if (++this.#depth !== this.#level || byte !== LIST_START) return;
+    const [nameStart, nameEnd] = [this.#nameStart, this.#nameEnd];
+    this.#list = { places: new Places(), nameStart, nameEnd, isOfObjects: false };
+    this.lists.push(this.#list);
+  }
+
+  #endItem(): void {
+    if (this.#start >= 0) this.#list?.places.add(this.#start, this.#lastEnd, this.#startLine);
+    this.#start = -1;
+  }
+
+  end(): void {}
+}
+
+/** Parses JSON as Python reads it: NaN and Infinity, which are no values, are null. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const plain = text.replace(
+      /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g,
+      (found) => found.startsWith('"') ? found : "null",
+    );
+    if (plain === text) throw error;
+    return JSON.parse(plain);
+  }
+}
+
+function parseRecord(text: string): DataRecord {
+  const value = parseJson(text);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as DataRecord;
+  }
+  throw new Error(Array.isArray(value) ? "a list" : String(value).slice(0, 40));
+}
+
+/** The first byte that is no space. */
+async function firstByte(file: RangeReader): Promise<number | undefined> {
+  const start = new Uint8Array(await file.slice(0, Math.min(file.byteLength, 4096)));
+  return start.find((byte) => byte > 32);
+}
+
+/** The records of a file that is one object: its list of records, or itself where it has none. */
+async function recordsInObject(name: string, file: RangeReader): Promise<Places | undefined> {
+  const scanner = new ListScanner(true);
+  await scanText(file, scanner);
+  if (!scanner.isWhole) return undefined;
+  const found = new Map<string, Places>();
+  for (const { places, nameStart, nameEnd, isOfObjects } of scanner.lists) {
+    const key = new TextDecoder().decode(await file.slice(nameStart, nameEnd)).slice(1, -1);
+    if (isOfObjects && !FIELDS_OF_RECORDS.has(key)) found.set(key, places);
+  }
+  if (found.size > 1) {
+    const names = [...found.keys()].join(", ");
+    throw new SyntaxError(
+      `Cannot read "${name}": found lists of records in its fields "${names}", expected one list. ` +
+        `Write the rows to train on into a file of their own.`,
+    );
+  }
+  const itself = new Places();
+  itself.add(0, file.byteLength, 1);
+  return [...found.values()][0] ?? itself;
+}
+
+async function index({ name, open }: DataFile): Promise<TextFile> {
+  const file = await openText({ name, open });
+  const common = { name, file, expected: "one JSON object", parse: parseRecord };
+  if (await firstByte(file) === LIST_START) {
+    const scanner = new ListScanner(false);
+    await scanText(file, scanner);
+    const [list] = scanner.lists;
+    if (list && scanner.isWhole) return { ...common, places: list.places, isList: true };
+    throw new SyntaxError(
+      `Cannot read "${name}": found a list without an end, or more behind it, expected one list of ` +
+        `records or one record a line. The file may be cut short.`,
+    );
+  }
+  const { places } = await scanLines(file);
+  const lines = { ...common, places };
+  const isLines = places.length > 1 && await readText(lines, 0).then(() => true, () => false);
+  const list = isLines || places.length === 0 ? undefined : await recordsInObject(name, file);
+  return list ? { ...common, places: list, isList: true } : lines;
+}
+
+async function scanLines(file: RangeReader): Promise<LineScanner> {
+  const scanner = new LineScanner();
+  await scanText(file, scanner);
+  return scanner;
+}
+
+/**
+ * Finds the records of JSON files.
+ *
+ * @param files in order
+ * @throws {SyntaxError} when a file holds no good record
+ */
+export async function openJson(files: readonly DataFile[]): Promise<RecordSource> {
+  return await openTextRecords(await mapSome(files, 2, index));
+}

@@ -1,0 +1,287 @@
+/**
+ * Records of text files, whose places are found once and whose text is read when it is asked for:
+ * memory holds three numbers a record, and a bad record is an error of its own. json_records.ts and
+ * csv_records.ts find and parse them.
+ */
+import type { RangeReader } from "./hub.ts";
+import { whatIs } from "./file_kind.ts";
+import type { DataFile } from "./local_file.ts";
+import { type DataRecord, findRange, noSuchRecord, type RecordSource } from "./records.ts";
+import { readInFolder } from "./safe_path.ts";
+
+/** The longest record that is read, in bytes. */
+const LONGEST_RECORD = 2 ** 26;
+/** The longest file that is unpacked or converted, in bytes: it is in memory then. */
+const LONGEST_CONVERTED = 2 ** 29;
+const CHUNK_BYTES = 2 ** 20;
+/** Good records whose names make the columns. */
+const RECORDS_FOR_COLUMNS = 100;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+const GZIP = [0x1f, 0x8b];
+
+/** A growing list of whole numbers below 2^53, 8 bytes each. */
+class Numbers {
+  #values = new Float64Array(1024);
+  length = 0;
+
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const larger = new Float64Array(2 * this.length);
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    this.#values[this.length++] = value;
+  }
+
+  at(index: number): number {
+    return this.#values[index] ?? 0;
+  }
+}
+
+/** Where records are in their file. */
+export class Places {
+  readonly #starts = new Numbers();
+  readonly #ends = new Numbers();
+  readonly #lines = new Numbers();
+
+  /**
+   * Adds the next record.
+   *
+   * @param end the place behind its last byte
+   * @param line where it begins, as editors count: from 1
+   */
+  add(start: number, end: number, line: number): void {
+    this.#starts.push(start);
+    this.#ends.push(end);
+    this.#lines.push(line);
+  }
+
+  get length(): number {
+    return this.#starts.length;
+  }
+
+  at(index: number): { start: number; end: number; line: number } {
+    return {
+      start: this.#starts.at(index),
+      end: this.#ends.at(index),
+      line: this.#lines.at(index),
+    };
+  }
+}
+
+/** Finds the places of records. */
+export interface Scanner {
+  /** Takes the file's next bytes, the first of them at `offset`. */
+  take(bytes: Uint8Array, offset: number): void;
+  /** Takes note that the file ends. */
+  end(at: number): void;
+}
+
+/** A text file whose records are known. */
+export interface TextFile<T = DataRecord> {
+  readonly name: string;
+  readonly file: RangeReader;
+  readonly places: Places;
+  /** Records in front that are none, such as a line of names. */
+  readonly skipped?: number;
+  /** Whether a line can hold several records, so that messages count these too. */
+  readonly isList?: boolean;
+  /** What a record should be, for messages. */
+  readonly expected: string;
+  /** @throws {Error} when it is no record */
+  parse(text: string): T;
+}
+
+function inMemory(bytes: Uint8Array<ArrayBuffer>): RangeReader {
+  return {
+    byteLength: bytes.length,
+    slice: (start, end) => Promise.resolve(bytes.slice(start, end).buffer),
+  };
+}
+
+async function unzip(name: string, file: RangeReader): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const zipped = new Blob([await file.slice(0, file.byteLength)]).stream();
+  for await (const part of zipped.pipeThrough(new DecompressionStream("gzip"))) {
+    bytes += part.length;
+    if (bytes > LONGEST_CONVERTED) throw tooLong(name, "more");
+    parts.push(part);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+function tooLong(name: string, bytes: number | string): RangeError {
+  return new RangeError(
+    `Cannot unpack "${name}": found ${bytes} bytes, expected at most ${LONGEST_CONVERTED}. Unpack ` +
+      `it, or save it as UTF-8, yourself.`,
+  );
+}
+
+/**
+ * Opens a text file as UTF-8 without a byte order mark: gzip is unpacked, UTF-16 converted.
+ *
+ * @throws {SyntaxError} when it is no text
+ * @throws {RangeError} when it unpacks to too much
+ */
+export async function openText({ name, open }: DataFile): Promise<RangeReader> {
+  let file = await open();
+  let start = new Uint8Array(await file.slice(0, Math.min(512, file.byteLength)));
+  const begins = (signature: readonly number[]) =>
+    signature.every((byte, at) => start[at] === byte);
+  if (begins(GZIP)) {
+    file = inMemory(await unzip(name, file));
+    start = new Uint8Array(await file.slice(0, 512));
+  }
+  if (begins([0xff, 0xfe]) || begins([0xfe, 0xff])) {
+    if (file.byteLength > LONGEST_CONVERTED) throw tooLong(name, file.byteLength);
+    const decoder = new TextDecoder(start[0] === 0xff ? "utf-16le" : "utf-16be");
+    return inMemory(new TextEncoder().encode(decoder.decode(await file.slice(0, file.byteLength))));
+  }
+  const found = whatIs(start);
+  // What begins otherwise may still be text with a bad byte, which is an error of one record.
+  if (!/^a text|^an empty|^an unknown/.test(found)) {
+    throw new SyntaxError(`Cannot read "${name}": found ${found}, expected a text file`);
+  }
+  if (!begins(BYTE_ORDER_MARK)) return file;
+  const whole = file;
+  const skip = BYTE_ORDER_MARK.length;
+  return {
+    byteLength: whole.byteLength - skip,
+    slice: (from, to = whole.byteLength - skip) => whole.slice(from + skip, to + skip),
+  };
+}
+
+/** Shows a scanner the whole file. */
+export async function scanText(file: RangeReader, scanner: Scanner): Promise<void> {
+  for (let start = 0; start < file.byteLength; start += CHUNK_BYTES) {
+    const end = Math.min(start + CHUNK_BYTES, file.byteLength);
+    scanner.take(new Uint8Array(await file.slice(start, end)), start);
+  }
+  scanner.end(file.byteLength);
+}
+
+/** The same file for reading from front to back: in chunks, of which one is kept. */
+function inChunks(file: RangeReader): RangeReader {
+  let chunk = new ArrayBuffer(0);
+  let chunkStart = 0;
+  return {
+    byteLength: file.byteLength,
+    async slice(start, end = file.byteLength) {
+      if (start < chunkStart || end > chunkStart + chunk.byteLength) {
+        chunk = await file.slice(
+          start,
+          Math.min(file.byteLength, Math.max(end, start + CHUNK_BYTES)),
+        );
+        chunkStart = start;
+      }
+      return chunk.slice(start - chunkStart, end - chunkStart);
+    },
+  };
+}
+
+/** What to call a record in messages. */
+function placeOf(text: TextFile<unknown>, index: number): string {
+  const { name, places, skipped = 0, isList } = text;
+  const line = `line ${places.at(index).line} of "${name}"`;
+  return isList ? `entry ${index + 1 - skipped} on ${line}` : line;
+}
+
+/**
+ * Reads one record of a file.
+ *
+ * @param index among its places
+ * @throws {SyntaxError} when it is no record
+ * @throws {RangeError} when it is too long
+ */
+export async function readText<T>(text: TextFile<T>, index: number): Promise<T> {
+  const { start, end } = text.places.at(index);
+  if (end - start > LONGEST_RECORD) {
+    throw new RangeError(
+      `Cannot read ${placeOf(text, index)}: found ${end - start} bytes, expected at most ` +
+        `${LONGEST_RECORD}. Put pictures in files of their own.`,
+    );
+  }
+  const bytes = await text.file.slice(start, end);
+  try {
+    return text.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    const found = cause instanceof TypeError // of the decoder
+      ? "bytes that are no UTF-8"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
+    throw new SyntaxError(
+      `Cannot read ${placeOf(text, index)}: found ${found}, expected ${text.expected}`,
+      { cause },
+    );
+  }
+}
+
+class TextRecords implements RecordSource {
+  readonly rows: number;
+  readonly columns: readonly string[];
+  readonly #files: readonly (TextFile & { start: number; rows: number })[];
+
+  private constructor(files: readonly TextFile[], columns: readonly string[]) {
+    let start = 0;
+    this.#files = files.map((file) => {
+      const rows = Math.max(0, file.places.length - (file.skipped ?? 0));
+      start += rows;
+      return { ...file, start: start - rows, rows };
+    });
+    this.rows = start;
+    this.columns = columns;
+  }
+
+  static async open(files: readonly TextFile[]): Promise<TextRecords> {
+    const source = new TextRecords(files, []);
+    const columns = new Set<string>();
+    let error: unknown;
+    for (let index = 0, good = 0; index < source.rows && good < RECORDS_FOR_COLUMNS; index++) {
+      try {
+        for (const name of Object.keys(await source.record(index))) columns.add(name);
+        good++;
+      } catch (cause) {
+        error ??= cause;
+        if (good === 0 && index >= RECORDS_FOR_COLUMNS) break;
+      }
+    }
+    if (columns.size === 0 && error !== undefined) throw error; // no good one: another kind of file
+    return new TextRecords(files, [...columns]);
+  }
+
+  #locate(index: number) {
+    const file = this.#files[findRange(this.#files, index)];
+    if (!file) throw noSuchRecord(index, this.rows);
+    return file;
+  }
+
+  async record(index: number): Promise<DataRecord> {
+    const file = this.#locate(index);
+    return await readText(file, index - file.start + (file.skipped ?? 0));
+  }
+
+  async *select(): AsyncGenerator<DataRecord | undefined> {
+    for (const whole of this.#files) {
+      const file = { ...whole, file: inChunks(whole.file) };
+      for (let index = file.skipped ?? 0; index < file.places.length; index++) {
+        yield await readText(file, index).catch(() => undefined);
+      }
+    }
+  }
+
+  async readPicture(index: number, path: string): Promise<Uint8Array> {
+    const { name } = this.#locate(index);
+    return await readInFolder(name.replace(/[^/\\]*$/, "") || ".", path);
+  }
+}
+
+/**
+ * Numbers the records of files, one behind the other.
+ *
+ * @throws {SyntaxError} when there are records, but no good one
+ */
+export async function openTextRecords(files: readonly TextFile[]): Promise<RecordSource> {
+  return await TextRecords.open(files);
+}

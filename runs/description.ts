@@ -4,7 +4,6 @@
  * Beside train.ts, which prints it. Ours.
  */
 import { type Config, presets } from "../model/config.ts";
-import { imageTokens } from "../model/inputs.ts";
 import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
@@ -16,7 +15,7 @@ export const NAME_COLUMNS = 12;
 export function describe(
   { config, steps, stepsBefore, data, model, plan }: Run,
 ): string {
-  const { vlm, train } = config;
+  const { train } = config;
   const count = (prefix: string) =>
     model.store.shapes.filter(({ name }) => name.startsWith(prefix))
       .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
@@ -34,16 +33,16 @@ export function describe(
     `${parts[0]} vision encoder, ${parts[1]} projector, ${parts[2]} language model`,
     `Settings    ${settingsText(config)}`,
     `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}, ` +
-    `${batchesPerEpoch.toLocaleString("en")} batches an epoch`,
-    `Held out    ${data.indices.length.toLocaleString("en")} questions` +
+    `${batchesPerEpoch.toLocaleString("en")} steps once through them`,
+    `Held out    ${data.indices.length.toLocaleString("en")} questions to test the model with` +
     (train.eval_in_epochs ? `, ${asked} of them every ${train.eval_interval} steps` : ""),
     ...data.evaluationSets.map(setText),
     ...Object.entries(data.revisions).map(([name, commit]) =>
       `Revision    ${commit.slice(0, 12)} of ${name}`
     ),
-    `Steps       ${steps} of ${train.batch_size} questions, ${
+    `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
-    } epochs, ${imageTokens(vlm) + vlm.lm_max_length} tokens a question`,
+    } times through the data`,
     ...(stepsBefore === 0 ? [] : [`Resumed     after step ${stepsBefore}`]),
     ...(repository === null
       ? []
@@ -58,7 +57,7 @@ function setText({ name, indices, isTest }: EvaluationSet): string {
     ? `Test        ${
       all.toLocaleString("en")
     } questions of ${name}, also by drawing, which says which model is best`
-    : `Also asked  ${all.toLocaleString("en")} questions of ${name}` +
+    : `Tested too  ${all.toLocaleString("en")} questions of ${name}` +
       (all > MOST_WHILE_TRAINING ? `, ${MOST_WHILE_TRAINING} of them while training` : "");
 }
 
@@ -78,7 +77,8 @@ export function settingsText(config: Config): string {
   const nearest = differences.reduce((a, b) => b.changed.length < a.changed.length ? b : a);
   const { name, changed } = differences.find(({ isOwn }) => isOwn) ?? nearest;
   const changes = changed.map(([key, value]) => `${key}=${valueText(value)}`);
-  return `${[`those of ${name}`, ...changes].join(", ")} (all: --print-config)`;
+  const text = changes.length === 0 ? "" : ` with ${changes.join(", ")}`;
+  return `preset ${name}${text} (--print-config shows all)`;
 }
 
 function valueText(value: unknown): string {

@@ -116,8 +116,8 @@ export function showAsked(
   return (asked, of) => {
     const seconds = (now() - start) / 1000;
     display.glimpse(
-      `Asked ${asked.toLocaleString("en")} of ${of.toLocaleString("en")} questions ` +
-        `${short(asked / seconds)}/s ${clock(seconds / asked * (of - asked))} left`,
+      `Evaluating: ${asked.toLocaleString("en")} of ${of.toLocaleString("en")} questions, ` +
+        `${short(asked / seconds)}/s, ${clock(seconds / asked * (of - asked))} left`,
     );
   };
 }

@@ -64,9 +64,9 @@ export function arithmetic(flops: number): string {
 
 function stepText(plan: TrainingPlan): string {
   const passes = accumulationSteps(plan);
-  return `batch size ${plan.batchSize}` +
+  return `${plan.batchSize} questions` +
     (passes > 1 ? ` in ${passes} parts of up to ${plan.microBatchSize}` : "") +
-    `, ${plan.length} tokens a row, ${arithmetic(plan.flopsPerStep)}, ` +
+    ` of ${plan.length} tokens, picture included, ${arithmetic(plan.flopsPerStep)}, ` +
     `${
       plan.dispatchesPerStep.toLocaleString("en")
     } launches, ${plan.dtype}, recompute ${plan.recompute}`;

@@ -226,13 +226,15 @@ export class StepLog {
   #line(metric: StepMetric): string {
     const { step, lr_mp, lr_backbones } = metric;
     const rates = lr_mp === lr_backbones ? [lr_mp] : [lr_mp, lr_backbones];
-    const fields = new Map([
+    const fields = new Map<string, string>([
       ["step", `${String(step).padStart(String(this.steps).length)}/${this.steps}`],
       ["loss", `loss ${metric.loss.toFixed(4)}`],
       ["rates", `lr ${rates.map((rate) => rate.toExponential(1)).join("/")}`],
-      ["samples", `${short(metric.samples_per_second)} samples/s`],
+      ["samples", `${short(metric.samples_per_second)} questions/s`],
       ["tokens", `${short(metric.tokens_per_second)} tokens/s`],
-      ["wait", `wait ${Math.round(100 * metric.data_wait)}%`],
+      ...(metric.data_wait > NOTABLE_WAIT
+        ? [["wait", `${Math.round(100 * metric.data_wait)} % waiting for data`] as const]
+        : []),
       ["left", `${clock(this.seconds / step * (this.steps - step))} left`],
     ]);
     const line = () => [...fields.values()].join(" ");

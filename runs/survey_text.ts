@@ -79,7 +79,7 @@ function facts(survey: Survey): string[][] {
     ...(rowGroups.count > 0
       ? [["Row groups", `${grouped(rowGroups.count)}, ${sizeText(rowGroups.bytes)} in memory`]]
       : []),
-    ["Asked", survey.format === "vqa" ? "freely" : "for the letter of a choice"],
+    ["Answers", survey.format === "vqa" ? "free text" : "the letter of a choice"],
     ["Questions", `${spreadText(turns)} a row; ${grouped(questions)} to learn from`],
     ...(ratedOut === undefined ? [] : [["", `${grouped(ratedOut)} left out for their ratings`]]),
     ["Pictures", typesText(survey) || "none"],

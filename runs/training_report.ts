@@ -55,9 +55,9 @@ export function reportText(report: TrainingReport): string {
     `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
     scoreTable(report, report.by_category),
     `\nAccuracy ${percent(report.accuracy)}, loss ${report.loss.toFixed(4)}`,
-    `GPU memory of training: ${megabytes(report.peak_bytes)}, planned ${
+    `Training took ${megabytes(report.peak_bytes)} of GPU memory, of ${
       megabytes(report.planned_bytes)
-    }`,
+    } planned`,
     ...(baseline === null
       ? []
       : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
@@ -65,7 +65,7 @@ export function reportText(report: TrainingReport): string {
       `${name}: ${percent(accuracy)} (${correct} of ${total})`
     ),
     ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
-    `\nFive held-out pictures:`,
+    `\nSome questions about pictures that it was not trained on:`,
     ...lines,
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
     ...(pushed === null ? [] : [`Pushed to ${pushed}`]),

@@ -58,7 +58,7 @@ export function datasetPage({ survey, samples, settings, command }: DatasetPage)
     ${lengths(survey)}
     <section class="columns">
       <div><h2>Kinds of questions</h2>${categories(survey)}</div>
-      <div><h2>Data</h2>${facts(survey)}<h2 class="second">Seen by</h2>${settingsTable(
+      <div><h2>Data</h2>${facts(survey)}<h2 class="second">As the model sees it</h2>${settingsTable(
         settings,
       )}</div>
     </section>
@@ -146,7 +146,7 @@ function turnBlock(turn: SampleTurn): Html {
   }</p>${
     evaluationPrompt === undefined
       ? ""
-      : html`<p class="note">Asked in an evaluation: <q>${evaluationPrompt}</q></p>`
+      : html`<p class="note">An evaluation asks: <q>${evaluationPrompt}</q></p>`
   }</div>\n`;
 }
 
@@ -204,7 +204,7 @@ function facts(survey: Survey): Html {
     ...(rowGroups.count > 0
       ? [["Row groups", `${grouped(rowGroups.count)}, ${sizeText(rowGroups.bytes)} in memory`]]
       : []),
-    ["Asked", survey.format === "vqa" ? "freely" : "for the letter of a choice"],
+    ["Answers", survey.format === "vqa" ? "free text" : "the letter of a choice"],
     ...(ratedOut === undefined ? [] : [["Left out for ratings", `${grouped(ratedOut)} questions`]]),
     ["Pictures", typesText(survey)],
     ["Width", spreadText(pictures.widths)],

@@ -7,9 +7,9 @@ Deno.test("settingsText() says what differs from the preset that was named, thou
   const { vlm, train } = presets.quickstart;
   const { vlm_checkpoint_path } = presets.tiny.vlm;
   const near: Config = { vlm: { ...vlm, vlm_checkpoint_path }, train };
-  assertEquals(settingsText(near).startsWith("those of tiny, "), true);
+  assertEquals(settingsText(near).startsWith("preset tiny with "), true);
   assertEquals(
     settingsText({ vlm: { ...vlm, vlm_checkpoint_path: "mine" }, train: { ...train, seed: 3 } }),
-    "those of quickstart, seed=3 (all: --print-config)",
+    "preset quickstart with seed=3 (--print-config shows all)",
   );
 });

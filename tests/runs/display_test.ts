@@ -55,8 +55,8 @@ Deno.test("showAsked() tells the speed and the time left", () => {
   milliseconds += 300_000;
   told(4847, 4847);
   assertEquals(lines, [
-    "Asked 32 of 4,847 questions 16/s 5:01 left",
-    "Asked 4,847 of 4,847 questions 16/s 0:00 left",
+    "Evaluating: 32 of 4,847 questions, 16/s, 5:01 left",
+    "Evaluating: 4,847 of 4,847 questions, 16/s, 0:00 left",
   ]);
 });
 

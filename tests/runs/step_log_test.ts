@@ -50,7 +50,7 @@ Deno.test("a StepLog writes every step, and shows the last one", () => {
   );
   assertMatch(
     shown[0]!,
-    /^ {3}9\/1600 loss 0\.2500 lr 2\.0e-3\/1\.0e-4 \S+ samples\/s \S+ tokens\/s wait 0% [\d:]+ left$/,
+    /^ {3}9\/1600 loss 0\.2500 lr 2\.0e-3\/1\.0e-4 \S+ questions\/s \S+ tokens\/s [\d:]+ left$/,
   );
   runLog.close();
 });
@@ -60,9 +60,9 @@ Deno.test("a StepLog leaves out of the progress line what a narrow terminal has 
     const [columns, expected] of [
       [
         200,
-        /^12345\/33203 loss 0\.2500 lr \S+ \S+ samples\/s \S+ tokens\/s wait 0% [\d:]+ left$/,
+        /^12345\/33203 loss 0\.2500 lr \S+ \S+ questions\/s \S+ tokens\/s [\d:]+ left$/,
       ],
-      [80, /^12345\/33203 loss 0\.2500 lr \S+ \S+ samples\/s wait 0% [\d:]+ left$/],
+      [80, /^12345\/33203 loss 0\.2500 lr \S+ \S+ questions\/s [\d:]+ left$/],
       [40, /^12345\/33203 loss 0\.2500 [\d:]+ left$/],
     ] as const
   ) {
@@ -83,7 +83,7 @@ Deno.test("a StepLog leaves out of the progress line what a narrow terminal has 
 });
 
 Deno.test("a StepLog gives the share of time that the loop waited for data", async () => {
-  const { log, written, runLog } = newLog(10);
+  const { log, shown, written, runLog } = newLog(10);
   const begin = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 100));
   log.take({ step: 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
@@ -91,6 +91,7 @@ Deno.test("a StepLog gives the share of time that the loop waited for data", asy
   const share = Number(written()[0]!["data_wait"]);
   assertGreaterOrEqual(share, 50 / (performance.now() - begin));
   assertGreaterOrEqual(0.5, share);
+  assertStringIncludes(shown[0]!, ` ${Math.round(100 * share)} % waiting for data `);
   assertEquals(
     log.waitNote,
     `Note: ${Math.round(100 * share)} % of the time was waiting for ` +

@@ -46,7 +46,7 @@ Deno.test("datasetPage() lets no text of a dataset become HTML", async () => {
   assertEquals(text.match(/<[^>]*\son\w+=/g), null);
   assertEquals(text.match(/<\/style>/g)!.length, 1);
   assertStringIncludes(text, "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;");
-  assertStringIncludes(text, "Asked in an evaluation");
+  assertStringIncludes(text, "An evaluation asks");
 });
 
 Deno.test("datasetPage() needs nothing from elsewhere, and the browser is told so", async () => {
@@ -55,7 +55,7 @@ Deno.test("datasetPage() needs nothing from elsewhere, and the browser is told s
   assertEquals(text.match(/(src|href)="(?!data:)|@import|url\(/g), null);
   assertStringIncludes(text, 'name="viewport"');
   assertStringIncludes(text, "prefers-color-scheme: dark");
-  assert(!text.includes("Asked in an evaluation"));
+  assert(!text.includes("An evaluation asks"));
 });
 
 Deno.test("datasetPage() shows the picture as the model gets it, and what is left out", async () => {

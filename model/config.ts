@@ -29,6 +29,11 @@ export interface TrainConfig {
   readonly lr_mp: number;
   /** Highest learning rate of both backbones. */
   readonly lr_backbones: number;
+  /**
+   * Ours: whether the last step of a warm-up that is no whole number of steps goes above these rates, as in nanoVLM: up to 33
+   * times in a run of one step.
+   */
+  readonly lr_overshoot: boolean;
   /** Rows of the data to use; null is all. */
   readonly data_cutoff_idx: number | null;
   /** Share of the rows kept for validation. */
@@ -134,6 +139,7 @@ const CAULDRON = (
 export const TRAIN_FIELDS: Fields<TrainConfig> = {
   lr_mp: number(2e-3, 0),
   lr_backbones: number(1e-4, 0),
+  lr_overshoot: flag(true),
   data_cutoff_idx: nullable(integer(1)),
   val_ratio: fraction(0.01),
   batch_size: integer(256),
@@ -195,6 +201,7 @@ const SMALL: Config = {
     ...NANOVLM.train,
     lr_mp: 1e-3,
     lr_backbones: 1e-3,
+    lr_overshoot: false,
     batch_size: 64,
     questions_per_row: "all",
     initialization: "fan_in",

@@ -24,14 +24,25 @@ export function getLr(step: number, maxLr: number, maxSteps: number): number {
   return minLr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (maxLr - minLr);
 }
 
-/** The learning rates of both parameter groups after `step` steps. */
+/**
+ * The learning rates of both parameter groups after `step` steps, at most the highest ones unless nanoVLM's own are asked for:
+ * a warm-up of less than a step is none.
+ */
 export function ratesAt(
   step: number,
   steps: number,
-  train: Pick<TrainConfig, "lr_mp" | "lr_backbones">,
+  { lr_mp, lr_backbones, lr_overshoot }: Pick<
+    TrainConfig,
+    "lr_mp" | "lr_backbones" | "lr_overshoot"
+  >,
 ): LearningRates {
-  return {
-    projector: getLr(step, train.lr_mp, steps),
-    backbones: getLr(step, train.lr_backbones, steps),
-  };
+  const rate = (highest: number) =>
+    Math.min(getLr(step, highest, steps), lr_overshoot ? Infinity : highest);
+  return { projector: rate(lr_mp), backbones: rate(lr_backbones) };
+}
+
+/** How many times the highest learning rate the warm-up's last step takes; 1 where it does not overshoot. */
+export function overshoot(steps: number, train: Pick<TrainConfig, "lr_overshoot">): number {
+  const last = Math.max(0, Math.ceil(0.03 * steps) - 1);
+  return Math.max(1, ratesAt(last, steps, { ...train, lr_mp: 1, lr_backbones: 1 }).projector);
 }

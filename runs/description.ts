@@ -4,6 +4,7 @@
  * Beside train.ts, which prints it. Ours.
  */
 import { type Config, presets } from "../model/config.ts";
+import { overshoot } from "../model/schedule.ts";
 import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
@@ -43,6 +44,10 @@ export function describe(
     `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
     } times through the data`,
+    ...(overshoot(steps, train) === 1 ? [] : [
+      `Warm-up     ends at ${overshoot(steps, train).toFixed(2)} times the learning rates, as ` +
+      `nanoVLM's does; --set lr_overshoot=false keeps to them`,
+    ]),
     ...(stepsBefore === 0 ? [] : [`Resumed     after step ${stepsBefore}`]),
     ...(repository === null
       ? []

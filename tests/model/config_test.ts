@@ -192,6 +192,7 @@ const UNNAMED = {
   seed: 0,
   max_training_steps: null,
   freeze: [],
+  lr_overshoot: true,
   eval_interval: 250,
   eval_limit: null,
   checkpoint_every: null,

@@ -1,6 +1,7 @@
 // Tests of model/schedule.ts: against the values of nanoVLM's get_lr(), in tests/golden/tables.
-import { assert, assertAlmostEquals, assertGreater, assertThrows } from "@std/assert";
-import { getLr } from "../../model/schedule.ts";
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { presets } from "../../model/config.ts";
+import { getLr, overshoot, ratesAt } from "../../model/schedule.ts";
 
 interface Table {
   readonly max_lr: number;
@@ -24,6 +25,22 @@ for (const version of ["v01", "head"]) {
 
 Deno.test("getLr() overshoots in an unrounded warm-up, as nanoVLM's does", () => {
   assertGreater(getLr(0, 1, 20), 1);
+});
+
+Deno.test("ratesAt() never exceeds the highest rates, but for nanoVLM's own presets, and overshoot() says how far", () => {
+  const { tiny, "222m": nanovlm } = presets;
+  for (let steps = 1; steps <= 300; steps++) {
+    const rates = Array.from({ length: steps }, (_, step) => ratesAt(step, steps, tiny.train));
+    const highest = Math.max(
+      ...rates.flatMap(({ projector, backbones }) => [projector, backbones]),
+    );
+    assert(highest <= tiny.train.lr_mp, `${highest} in a run of ${steps}`);
+    assertEquals(overshoot(steps, tiny.train), 1);
+    const theirs = Array.from({ length: steps }, (_, step) => getLr(step, 1, steps));
+    assertAlmostEquals(overshoot(steps, nanovlm.train), Math.max(1, ...theirs), 1e-12);
+  }
+  assertEquals(ratesAt(0, 3, tiny.train).projector, tiny.train.lr_mp, "no warm-up");
+  assertEquals(ratesAt(29, 1000, tiny.train).projector, getLr(29, tiny.train.lr_mp, 1000));
 });
 
 Deno.test("getLr() stays at a tenth after the last step", () => {

@@ -218,7 +218,8 @@ function decode(tokenizer: Tokenizer, ids: readonly number[]): string {
   return tokenizer.decode(known, { skipSpecialTokens: true });
 }
 
-const COMMAND: Command<typeof EVAL_FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof EVAL_FLAGS> = {
   call: "deno task eval",
   summary: "Evaluates a model: accuracy by kind of question, and loss.",
   positionals: [],

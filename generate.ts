@@ -68,7 +68,8 @@ interface Prompt {
   readonly batch: HostBatch;
 }
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno run -A generate.ts",
   summary: "Answers a question about an image.",
   positionals: ["image", "question"],

@@ -85,7 +85,8 @@ interface Task {
   readonly tokenizer: Tokenizer;
 }
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task data",
   summary: "Shows a dataset, and what training would make of it.",
   positionals: ["dataset"],

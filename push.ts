@@ -230,7 +230,8 @@ const FLAGS = {
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task push",
   summary: "Publishes a model on the Hugging Face Hub, with a model card made from its run.\n" +
     "The token is taken from HF_TOKEN, or from where `hf auth login` has left it.",

@@ -23,7 +23,8 @@ function distinctlyNamed(runs: readonly RunHistory[]): RunHistory[] {
   return runs.map((run) => isShared(run.name) ? { ...run, name: run.folder } : run);
 }
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task report",
   summary: "Makes a page with curves and answers of a run, or of several runs to compare.",
   positionals: ["DIR…"],

@@ -274,7 +274,8 @@ async function showPlan({ config, memory }: TrainingRequest, isJson: boolean) {
   device.destroy();
 }
 
-const COMMAND: Command<typeof TRAIN_FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof TRAIN_FLAGS> = {
   call: "deno task train",
   summary: "Trains a vision-language model and keeps the best one.",
   positionals: [],

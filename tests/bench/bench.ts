@@ -70,7 +70,8 @@ const FLAGS = {
   },
 } as const satisfies Flags;
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task bench",
   summary:
     "Measures kernels and whole steps on this machine's GPU: first what the device reaches, " +

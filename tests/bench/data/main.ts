@@ -41,7 +41,8 @@ interface Throughput extends Loaded {
   readonly samples_per_cpu_second: number;
 }
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task bench:data",
   summary:
     "Measures loading: JPEG files of 640x480 in Parquet files to pixels of 224x224 and tokens.",

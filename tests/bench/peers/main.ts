@@ -63,7 +63,8 @@ const FLAGS = {
   },
 } as const satisfies Flags;
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task bench:peers",
   summary:
     "Compares with other WebGPU libraries: a matrix product, attention, and a training step.\n" +

@@ -61,7 +61,8 @@ const FLAGS = {
   },
 } as const satisfies Flags;
 
-const COMMAND: Command<typeof FLAGS> = {
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task bench:pytorch",
   summary: "Compares with PyTorch: nanoVLM's 222M model, a training step and greedy decoding.\n" +
     "Exits with 1 where a side fails, with 2 where there is no Python with PyTorch.",

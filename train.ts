@@ -274,7 +274,6 @@ async function showPlan({ config, memory }: TrainingRequest, isJson: boolean) {
   device.destroy();
 }
 
-/** The command. */
 export const COMMAND: Command<typeof TRAIN_FLAGS> = {
   call: "deno task train",
   summary: "Trains a vision-language model and keeps the best one.",

@@ -8,19 +8,18 @@
 import { Message, MessageHeader, RecordBatchReader, Vector } from "apache-arrow";
 import type { RangeReader } from "./hub.ts";
 import { checkMessage } from "./arrow_check.ts";
-import { type DataFile, mapSome } from "./local_file.ts";
+import type { DataFile } from "./local_file.ts";
 import {
   checkRows,
   type DataRecord,
   type GroupCache,
-  type GroupedFile,
-  joinFiles,
-  readError,
+  type GroupIndex,
+  openGrouped,
   type RecordSource,
 } from "./records.ts";
 
-/** Files that are scanned at once. */
-const FILES_AT_ONCE = 8;
+/** What the `datasets` library writes its features under. */
+const FEATURES_KEY = "huggingface";
 /** A file begins so, before the messages of a stream; 2 more bytes fill up to 8. */
 const FILE_MAGIC = "ARROW1";
 const CONTINUATION = 0xffffffff;
@@ -123,48 +122,36 @@ async function readBatch(
   return records;
 }
 
-function groupsOf(name: string, file: RangeReader, places: readonly Place[]): GroupedFile {
+function groupsOf(file: RangeReader, places: readonly Place[]): GroupIndex {
   const [schema] = places;
   if (!schema?.message.isSchema()) throw new Error("no schema at its beginning");
-  const columns = schema.message.header().fields.map((field) => field.name);
+  const header = schema.message.header();
+  const columns = header.fields.map((field) => field.name);
   const isBatch = ({ message }: Place) => message.headerType === MessageHeader.RecordBatch;
   const before = places.filter((place) => !isBatch(place)); // the schema and dictionaries
   const groups = places.filter(isBatch).map((place) => {
     const rows = rowsOf(place, columns.length);
     const read = async (chosen?: readonly string[]) => {
-      try {
-        const records = await readBatch(file, [...before, place], chosen);
-        if (records.length !== rows) throw new Error(`${records.length} of ${rows} rows`);
-        return records;
-      } catch (error) {
-        throw readError("Arrow", name, error);
-      }
+      const records = await readBatch(file, [...before, place], chosen);
+      if (records.length !== rows) throw new Error(`${records.length} of ${rows} rows`);
+      return records;
     };
     return { rows, bytes: place.bodyBytes, read };
   });
-  return { name, columns, groups };
-}
-
-async function scan({ name, open }: DataFile): Promise<GroupedFile> {
-  const file = await open();
-  try {
-    return groupsOf(name, file, await readMessages(file));
-  } catch (error) {
-    throw readError("Arrow", name, error);
-  }
+  return { columns, groups, features: header.metadata.get(FEATURES_KEY) };
 }
 
 /**
  * Finds the batches of Arrow files, of the file format or the stream format.
  *
- * @param files in order; all have the same columns
+ * @param files in order
  * @param cache keeps batches
  * @throws {SyntaxError} when a file is damaged
- * @throws {TypeError} when the files have different columns
  */
 export async function openArrow(
   files: readonly DataFile[],
   cache: GroupCache,
 ): Promise<RecordSource> {
-  return joinFiles(await mapSome(files, FILES_AT_ONCE, scan), cache);
+  const index = async (file: RangeReader) => groupsOf(file, await readMessages(file));
+  return await openGrouped(files, cache, { kind: "an Arrow file", index });
 }

@@ -13,26 +13,24 @@ import {
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { RangeReader } from "./hub.ts";
-import { type DataFile, mapSome } from "./local_file.ts";
+import type { DataFile } from "./local_file.ts";
 import { checkFooter, checkPages, levelsOf } from "./parquet_check.ts";
 import {
   checkRows,
   type DataRecord,
   type GroupCache,
-  type GroupedFile,
-  joinFiles,
-  readError,
+  type GroupIndex,
+  openGrouped,
   type RecordSource,
 } from "./records.ts";
-
-/** Footers that are read at once. */
-const FOOTERS_AT_ONCE = 8;
 
 /** Ranges of a file that are this near to each other are read as one, in bytes. */
 const NEAR = 2 ** 16;
 /** The end of a file that is read first: most footers are shorter. */
 const FIRST_READ = 2 ** 17;
 const MAGIC = "PAR1";
+/** What the `datasets` library writes its features under. */
+const FEATURES_KEY = "huggingface";
 
 interface Place {
   readonly file: RangeReader;
@@ -54,11 +52,9 @@ function rangeOf(chunk: ColumnMetaData): { start: number; end: number } {
 /** Reads columns of a row group, in few ranges, and checks their pages. */
 async function fetchColumns(
   { file, metadata, chunks }: Place,
-  columns: readonly string[] | undefined,
+  columns: readonly string[],
 ): Promise<RangeReader> {
-  const wanted = chunks.filter(({ path_in_schema: [name] }) =>
-    columns?.includes(name ?? "") ?? true
-  )
+  const wanted = chunks.filter(({ path_in_schema: [name] }) => columns.includes(name ?? ""))
     .map((chunk) => ({ chunk, ...rangeOf(chunk) })).sort((a, b) => a.start - b.start);
   const ranges: { start: number; end: number }[] = [];
   for (const { start, end } of wanted) {
@@ -90,7 +86,7 @@ async function fetchColumns(
 /** Columns of a row group, of exactly the promised length. */
 async function readColumns(
   place: Place,
-  columns: readonly string[] | undefined,
+  columns: readonly string[],
 ): Promise<Map<string, unknown[]>> {
   const { metadata, start, rows } = place;
   const values = new Map<string, unknown[]>();
@@ -101,7 +97,7 @@ async function readColumns(
     rowEnd: start + rows,
     compressors,
     utf8: false, // otherwise picture bytes become strings
-    ...(columns ? { columns: [...columns] } : {}),
+    columns: [...columns],
     onChunk({ columnName, columnData }) {
       const known = values.get(columnName) ?? [];
       for (const value of columnData) known.push(value);
@@ -114,13 +110,9 @@ async function readColumns(
   return values;
 }
 
-async function readGroup(
-  place: Place,
-  names: readonly string[],
-  columns: readonly string[] | undefined,
-): Promise<DataRecord[]> {
+async function readGroup(place: Place, columns: readonly string[]): Promise<DataRecord[]> {
   const values = await readColumns(place, columns);
-  const missing = (columns ?? names).find((name) => !values.has(name));
+  const missing = columns.find((name) => !values.has(name));
   if (missing !== undefined) throw new Error(`no values in column "${missing}"`);
   const entries = [...values];
   return Array.from(
@@ -129,7 +121,7 @@ async function readGroup(
   );
 }
 
-function groupsOf(name: string, file: RangeReader, metadata: FileMetaData): GroupedFile {
+function groupsOf(file: RangeReader, metadata: FileMetaData): GroupIndex {
   const columns = parquetSchema(metadata).children.map((child) => child.element.name);
   let start = 0;
   const groups = metadata.row_groups.map((group) => {
@@ -143,16 +135,11 @@ function groupsOf(name: string, file: RangeReader, metadata: FileMetaData): Grou
     }
     const place = { file, metadata, chunks, start, rows };
     start += rows;
-    const read = async (chosen?: readonly string[]) => {
-      try {
-        return await readGroup(place, columns, chosen);
-      } catch (error) {
-        throw readError("Parquet", name, error);
-      }
-    };
+    const read = (chosen: readonly string[] = columns) => readGroup(place, chosen);
     return { rows, bytes: Math.max(0, Number(group.total_byte_size)), read };
   });
-  return { name, columns, groups };
+  const features = metadata.key_value_metadata?.find(({ key }) => key === FEATURES_KEY)?.value;
+  return { columns, groups, features };
 }
 
 /** The metadata at a file's end, in front of its length and the magic. */
@@ -174,26 +161,17 @@ async function readMetadata(file: RangeReader): Promise<FileMetaData> {
   return parquetMetadata(footer.buffer);
 }
 
-async function readFooter({ name, open }: DataFile): Promise<GroupedFile> {
-  const file = await open();
-  try {
-    return groupsOf(name, file, await readMetadata(file));
-  } catch (error) {
-    throw readError("Parquet", name, error);
-  }
-}
-
 /**
  * Reads the footers of Parquet files.
  *
- * @param files in order; all have the same columns
+ * @param files in order
  * @param cache keeps row groups
  * @throws {SyntaxError} when a file is damaged
- * @throws {TypeError} when the files have different columns
  */
 export async function openParquet(
   files: readonly DataFile[],
   cache: GroupCache,
 ): Promise<RecordSource> {
-  return joinFiles(await mapSome(files, FOOTERS_AT_ONCE, readFooter), cache);
+  const index = async (file: RangeReader) => groupsOf(file, await readMetadata(file));
+  return await openGrouped(files, cache, { kind: "a Parquet file", index });
 }

@@ -3,7 +3,12 @@
  * arrow.ts, json_records.ts and csv_records.ts, turned into rows by record_dataset.ts.
  */
 import type { RowGroup } from "./dataset.ts";
-import { HubError } from "./hub.ts";
+import { whatIs } from "./file_kind.ts";
+import { HubError, type RangeReader } from "./hub.ts";
+import { type DataFile, mapSome } from "./local_file.ts";
+
+/** Files that are opened at once. */
+const FILES_AT_ONCE = 8;
 
 /** A record as read: column names to values whose kinds the caller checks. */
 export type DataRecord = Readonly<Record<string, unknown>>;
@@ -33,13 +38,26 @@ export interface RecordSource {
   select(columns: readonly string[]): AsyncIterable<DataRecord | undefined>;
   /** As a dataset's `hold()`; present where `groups` is. */
   hold?(numbers: readonly number[], next?: number): void;
+  /**
+   * What the `datasets` library wrote into the files about columns, as JSON: `{"info": {"features":
+   * {…}}}`, with the names of classes in it; absent where it is not there.
+   */
+  readonly features?: string;
+  /** What to call a record in messages: its file, and its row or line in it. */
+  place?(index: number): string;
+  /**
+   * Checks that all files have columns; absent where each record has columns of its own.
+   *
+   * @throws {TypeError} when one lacks one
+   */
+  requireColumns?(columns: readonly string[]): void;
   /** The bytes of a picture that a record names by its path; absent where paths are not followed. */
   readPicture?(index: number, path: string): Promise<Uint8Array>;
 }
 
 /** A group of neighbouring records that can be read. */
 export interface ReadableGroup extends RowGroup {
-  /** Reads some columns, or all. */
+  /** Reads columns that are there, or all. */
   read(columns?: readonly string[]): Promise<DataRecord[]>;
 }
 
@@ -90,21 +108,34 @@ export class GroupCache {
   }
 }
 
+/** A group with the file that it is from. */
+interface FileGroup extends ReadableGroup {
+  readonly file: {
+    readonly name: string;
+    readonly columns: readonly string[];
+    /** Number of its first record. */
+    readonly start: number;
+  };
+}
+
 /** Records in groups, each of which is read whole. */
 export class GroupedRecords implements RecordSource {
   readonly columns: readonly string[];
   readonly rows: number;
-  readonly groups: readonly ReadableGroup[];
+  readonly groups: readonly FileGroup[];
+  readonly features?: string;
   readonly #cache: GroupCache;
 
   /** @param groups in order, without gaps, none of them empty */
   constructor(
     columns: readonly string[],
-    groups: readonly ReadableGroup[],
+    groups: readonly FileGroup[],
     cache: GroupCache,
+    features?: string,
   ) {
     this.columns = columns;
     this.groups = groups;
+    if (features !== undefined) this.features = features;
     this.#cache = cache;
     this.rows = groups.reduce((sum, { rows }) => sum + rows, 0);
   }
@@ -114,6 +145,22 @@ export class GroupedRecords implements RecordSource {
     const record = group && (await this.#cache.get(group))[index - group.start];
     if (!record) throw noSuchRecord(index, this.rows);
     return record;
+  }
+
+  place(index: number): string {
+    const file = this.groups[findRange(this.groups, index)]?.file;
+    return file ? `row ${index - file.start} of "${file.name}"` : `row ${index}`;
+  }
+
+  requireColumns(columns: readonly string[]): void {
+    for (const { file } of this.groups) {
+      const missing = columns.find((column) => !file.columns.includes(column));
+      if (missing === undefined) continue;
+      throw new TypeError(
+        `Cannot read "${file.name}": found columns "${file.columns.join(", ")}", expected ` +
+          `"${missing}" too, as in other files of the dataset. Name the files that belong together.`,
+      );
+    }
   }
 
   hold(numbers: readonly number[], next?: number): void {
@@ -152,47 +199,90 @@ export function noSuchRecord(index: number, rows: number): RangeError {
   );
 }
 
-/** One of the files of a source, with its groups numbered from its own first record. */
-export interface GroupedFile {
-  readonly name: string;
+/** What is known of a file before its records are read; groups are numbered from its first record. */
+export interface GroupIndex {
   readonly columns: readonly string[];
   readonly groups: readonly Omit<ReadableGroup, "start">[];
+  /** See `RecordSource`. */
+  readonly features?: string | undefined;
+}
+
+/** A kind of files whose records are read in groups. */
+export interface GroupedKind {
+  /** What to call the kind, with its article. */
+  readonly kind: string;
+  /** Finds the groups of a file. */
+  index(file: RangeReader): Promise<GroupIndex>;
+}
+
+/** What to throw for a failure in reading a file: the Hub's fault, a limit, or the file's own. */
+function readError(kind: string, name: string, cause: unknown): Error {
+  if (cause instanceof HubError) return cause;
+  const found = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof RangeError && /, expected at most /.test(found)) {
+    return new RangeError(`Cannot read "${name}": found ${found}`, { cause });
+  }
+  return new SyntaxError(
+    `Cannot read "${name}": found ${found}, expected ${kind}. The file is damaged, or cut short.`,
+    { cause },
+  );
+}
+
+/** The failure to open a file, which may be of another kind than it is called. */
+async function openError(
+  { kind }: GroupedKind,
+  { name }: DataFile,
+  file: RangeReader,
+  cause: unknown,
+): Promise<Error> {
+  if (cause instanceof HubError) return cause;
+  const found = whatIs(new Uint8Array(await file.slice(0, Math.min(512, file.byteLength))));
+  if (found === kind || found.startsWith("an unknown file")) return readError(kind, name, cause);
+  return new SyntaxError(
+    `Cannot read "${name}": found ${found}, expected ${kind}. Put the right file in its place.`,
+    { cause },
+  );
 }
 
 /**
- * Puts files of the same columns one behind the other.
+ * Opens files whose records are read in groups, one behind the other. Their columns can be in any
+ * order; one that a file lacks is undefined in its records.
  *
- * @throws {TypeError} when the files have different columns
+ * @throws {SyntaxError} when a file is damaged or of another kind
  */
-export function joinFiles(files: readonly GroupedFile[], cache: GroupCache): GroupedRecords {
-  const [first] = files;
-  const groups: ReadableGroup[] = [];
-  let start = 0;
-  for (const file of files) {
-    if (first && file.columns.join() !== first.columns.join()) {
-      throw new TypeError(
-        `Cannot read file "${file.name}": found columns "${file.columns.join(", ")}", ` +
-          `expected "${first.columns.join(", ")}" as in "${first.name}"`,
-      );
+export async function openGrouped(
+  files: readonly DataFile[],
+  cache: GroupCache,
+  kind: GroupedKind,
+): Promise<GroupedRecords> {
+  const indexed = await mapSome(files, FILES_AT_ONCE, async (one) => {
+    const file = await one.open();
+    try {
+      return { name: one.name, ...await kind.index(file) };
+    } catch (error) {
+      throw await openError(kind, one, file, error);
     }
-    for (const group of file.groups) {
+  });
+  const groups: FileGroup[] = [];
+  let start = 0;
+  for (const { name, columns, groups: its } of indexed) {
+    const file = { name, columns, start };
+    for (const group of its) {
       if (group.rows === 0) continue;
-      groups.push({ ...group, start });
+      const read = async (chosen: readonly string[] = columns) => {
+        try {
+          return await group.read(chosen.filter((column) => columns.includes(column)));
+        } catch (error) {
+          throw readError(kind.kind, name, error);
+        }
+      };
+      groups.push({ ...group, start, read, file });
       start += group.rows;
     }
   }
-  return new GroupedRecords(first?.columns ?? [], groups, cache);
-}
-
-/** What to throw for a failure in reading a file: the file's own fault, or the Hub's. */
-export function readError(kind: string, name: string, cause: unknown): Error {
-  if (cause instanceof HubError) return cause;
-  const found = cause instanceof Error ? cause.message : String(cause);
-  return new SyntaxError(
-    `Cannot read ${kind} file "${name}": found ${found}, expected a whole ${kind} file. ` +
-      `The file is damaged, cut short or of another kind.`,
-    { cause },
-  );
+  const features = indexed.find((one) => one.features !== undefined)?.features;
+  const columns = [...new Set(indexed.flatMap((one) => one.columns))];
+  return new GroupedRecords(columns, groups, cache, features);
 }
 
 /**

@@ -271,6 +271,11 @@ class TextRecords implements RecordSource {
     }
   }
 
+  place(index: number): string {
+    const file = this.#locate(index);
+    return placeOf(file, index - file.start + (file.skipped ?? 0));
+  }
+
   async readPicture(index: number, path: string): Promise<Uint8Array> {
     const { name } = this.#locate(index);
     return await readInFolder(name.replace(/[^/\\]*$/, "") || ".", path);

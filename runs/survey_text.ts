@@ -150,7 +150,7 @@ export function surveyText(survey: Survey): string {
     `${printable(survey.name)}: ${rowsText(survey)}\n`,
     ...lines,
     ...(lengths.count === 0 ? [] : [
-      `\nTokens a question; ░ is longer than lm_max_length, ${maxLength}:\n`,
+      `\nQuestions by length in tokens; ░ is longer than lm_max_length, ${maxLength}:\n`,
       ...histogram(survey),
       `\nKinds of questions:\n`,
       ...categoryLines(survey),

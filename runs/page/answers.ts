@@ -26,7 +26,8 @@ export function heldOut(run: RunHistory, title: Content): Content {
     <section>
       <h2>${title}</h2>
       <p class="hint">
-        What the model answered, by the step of the evaluation, the newest first${saved}.
+        What the model answered about pictures that it was not trained on, by the step of the
+        evaluation, the newest first${saved}.
       </p>
       <div class="answers">${shown.map((example) => card(run, example))}</div>
     </section>

@@ -58,7 +58,7 @@ export function datasetPage({ survey, samples, settings, command }: DatasetPage)
     ${lengths(survey)}
     <section class="columns">
       <div><h2>Kinds of questions</h2>${categories(survey)}</div>
-      <div><h2>Data</h2>${facts(survey)}<h2 class="second">As the model sees it</h2>${settingsTable(
+      <div><h2>Data</h2>${facts(survey)}<h2 class="second">Model</h2>${settingsTable(
         settings,
       )}</div>
     </section>
@@ -121,7 +121,9 @@ function card(sample: DatasetSample): Html {
     </div>
     ${sample.turns.map(turnBlock)}
     <p class="place">${imageName}${
-    sample.moreTurns > 0 ? ` · ${grouped(sample.moreTurns)} more questions` : ""
+    sample.moreTurns > 0
+      ? ` · ${grouped(sample.moreTurns)} more question${sample.moreTurns === 1 ? "" : "s"}`
+      : ""
   }</p></article>\n`;
 }
 
@@ -170,8 +172,8 @@ function lengths(survey: Survey): Content {
   if (bins.length === 0) return "";
   return html`
     <section>
-      <h2>Tokens a question</h2>
-      <p class="hint">With prompt, answer and end token. ${tooLong === 0
+      <h2>Questions by length</h2>
+      <p class="hint">In tokens, pieces of text, with prompt, answer and end token. ${tooLong === 0
         ? `All fit into lm_max_length, ${maxLength}.`
         : html`<b class="wrong">Red</b> is longer than lm_max_length, ${maxLength}, and teaches
       nothing: ${grouped(tooLong)} questions. ${lengthAdvice(survey)}`}</p>

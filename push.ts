@@ -17,10 +17,11 @@ import { parseVLMConfig } from "./model/config_file.ts";
 import { portableModel } from "./model/portable.ts";
 import { curvesSvg } from "./runs/curves.ts";
 import { Display } from "./runs/display.ts";
+import { METRICS_FILE } from "./runs/metrics.ts";
 import { modelCard, publicName } from "./runs/model_card.ts";
 import { megabytes } from "./runs/plan_report.ts";
 import { clock, shellWord } from "./runs/report.ts";
-import { readRunFacts } from "./runs/run_facts.ts";
+import { historyOf, readHistory } from "./runs/run_history.ts";
 
 /** How to publish; what is absent comes from the environment, as for downloads. */
 export interface PushOptions extends Pick<HubOptions, "endpoint" | "token" | "retry"> {
@@ -161,8 +162,8 @@ async function filesOf(
     tokenizer = tokenizerFolder(folder, own);
     return publicNames(own, name, tokenizer);
   });
-  const run = readRunFacts(folder);
-  const curves = await curvesSvg(run.metrics);
+  const run = statOf(`${folder}/${METRICS_FILE}`) ? readHistory(folder) : historyOf(folder, []);
+  const curves = await curvesSvg(run);
   const card = modelCard({
     name,
     config: parseVLMConfig(JSON.parse(config), "to publish"),

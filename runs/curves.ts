@@ -6,7 +6,8 @@
  * only loaded when something is drawn.
  */
 import type { TopLevelSpec } from "vega-lite";
-import type { Metric } from "./metrics.ts";
+import { numberOf } from "./metrics.ts";
+import type { RunHistory } from "./run_history.ts";
 
 /** Of axes and text. */
 const GREY = "#7a7a7a";
@@ -28,14 +29,20 @@ interface Point {
 /**
  * Draws losses and accuracies of a run.
  *
- * @param metrics lines of metrics.jsonl: those with `step` and `loss`, `validation_loss` or `accuracy` count
  * @returns an SVG without a background, about 660 pixels wide; undefined where no curve has two points
  */
-export async function curvesSvg(metrics: readonly Metric[]): Promise<string | undefined> {
-  const during = metrics.filter(({ final }) => final === undefined);
-  const training = averaged(pointsOf(during, "loss", "training"));
-  const losses = [...training, ...pointsOf(during, "validation_loss", "validation")];
-  const accuracies = pointsOf(during, "accuracy", "accuracy");
+export async function curvesSvg(
+  { steps, evaluations }: Pick<RunHistory, "steps" | "evaluations">,
+): Promise<string | undefined> {
+  const training = steps.map((step) => [numberOf(step, "step"), numberOf(step, "loss")] as const);
+  const losses = [
+    ...averaged(pointsOf("training", training)),
+    ...pointsOf("validation", evaluations.map(({ step, loss }) => [step, loss])),
+  ];
+  const accuracies = pointsOf(
+    "accuracy",
+    evaluations.map(({ step, accuracy }) => [step, accuracy]),
+  );
   const last = Math.max(...[...losses, ...accuracies].map(({ step }) => step));
   const panels = [
     ...(hasCurve(losses) ? [panel(losses, last, lossPanel(losses))] : []),
@@ -47,10 +54,9 @@ export async function curvesSvg(metrics: readonly Metric[]): Promise<string | un
   return await view.toSVG();
 }
 
-function pointsOf(metrics: readonly Metric[], key: string, curve: string): Point[] {
-  return metrics.flatMap(({ step, [key]: value }) =>
-    typeof step === "number" && typeof value === "number" ? [{ step, value, curve }] : []
-  );
+function pointsOf(curve: string, values: readonly (readonly [number, number])[]): Point[] {
+  return values.filter((pair) => pair.every(Number.isFinite))
+    .map(([step, value]) => ({ step, value, curve }));
 }
 
 function hasCurve(points: readonly Point[]): boolean {

@@ -1,7 +1,7 @@
 /**
  * metrics.jsonl: what happened in a run, a JSON object a line, written as it happens and read back.
  *
- * Under run_log.ts, run_history.ts and run_facts.ts. Ours.
+ * Under run_log.ts and run_history.ts. Ours.
  */
 import type { Score } from "./report.ts";
 

@@ -2,14 +2,14 @@
  * The model card: README.md of a published model, with the Hub's metadata in front, from the model's configuration and what
  * its run left.
  *
- * Between run_facts.ts and push.ts. Source: the Hub's specification of model cards (huggingface/hub-docs, modelcard.md) and
+ * Between run_history.ts and push.ts. Source: the Hub's specification of model cards (huggingface/hub-docs, modelcard.md) and
  * MODEL_CARD_TEMPLATE of nanoVLM v0.1, models/vision_language_model.py.
  */
 import { expectedParameters } from "../model/checkpoint.ts";
 import { patchesPerSide, type VLMConfig } from "../model/config.ts";
 import { frontMatter } from "./front_matter.ts";
 import { percent, type Score } from "./report.ts";
-import type { RunFacts } from "./run_facts.ts";
+import { type RunHistory, stepsTaken } from "./run_history.ts";
 
 /** What a card is made of. */
 export interface CardFacts {
@@ -17,7 +17,7 @@ export interface CardFacts {
   readonly name: string;
   /** As published. */
   readonly config: VLMConfig;
-  readonly run: RunFacts;
+  readonly run: RunHistory;
   /** The Hub's name of a licence, such as "apache-2.0". */
   readonly license: string;
   /** The picture of the curves in the repository, if there is one. */
@@ -71,10 +71,10 @@ function metadata(facts: CardFacts) {
   const datasets = datasetNames(facts).filter((dataset) => isHubName(dataset, facts));
   const backbones = pretrained(facts);
   const dataset = publicName(evaluationData(facts) ?? "held-out questions");
-  const accuracy = run.best && {
+  const accuracy = run.result && {
     task: { type: "visual-question-answering" },
     dataset: { type: dataset, name: dataset },
-    metrics: [{ type: "accuracy", name: "exact match", value: rounded(run.best.accuracy) }],
+    metrics: [{ type: "accuracy", name: "exact match", value: rounded(run.result.accuracy) }],
   };
   return {
     library_name: "nanovlm",
@@ -102,7 +102,7 @@ function evaluationData({ run: { train } }: CardFacts): string | undefined {
   return typeof data === "string" ? data : undefined;
 }
 
-function introduction({ name, config, run: { best } }: CardFacts): string {
+function introduction({ name, config, run: { result: best } }: CardFacts): string {
   const total = parametersOf(config, "");
   const score = best === undefined
     ? ""
@@ -205,16 +205,17 @@ const RECIPE = {
 const OFF: Readonly<Record<string, unknown>> = { kind_balance: 0, augmentation: "none" };
 
 function recipeSection({ run, config }: CardFacts): string {
-  const { train, steps, description } = run;
+  const { train, description } = run;
+  const steps = stepsTaken(run);
   const { device, dtype = train["dtype"] } = description;
-  if (steps === 0 && Object.keys(train).length === 0) return "";
+  if (Number.isNaN(steps) && Object.keys(train).length === 0) return "";
   const given = Object.entries(RECIPE)
     .filter(([key]) => key !== "epochs" || typeof train["max_training_steps"] !== "number")
     .filter(([key]) => key !== "initialization" || !config.vlm_load_backbone_weights)
     .filter(([key]) => train[key] !== undefined && train[key] !== OFF[key])
     .map(([key, label]) => [label, String(train[key])]);
   const rows = [
-    ...(steps === 0 ? [] : [["steps", steps.toLocaleString("en")]]),
+    ...(Number.isNaN(steps) ? [] : [["steps", steps.toLocaleString("en")]]),
     ...given,
     ["optimizer", "AdamW (0.9, 0.999), weight decay 0.01"],
     ["schedule", "3 % warm-up, cosine to a tenth"],
@@ -225,7 +226,7 @@ function recipeSection({ run, config }: CardFacts): string {
   return `## Training\n\n${table([["setting", "value"], ...rows], 2)}`;
 }
 
-function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {
+function resultsSection({ run: { result: best, final }, curves }: CardFacts): string {
   const picture = curves === undefined
     ? ""
     : `![Loss and accuracy over the steps of training](${curves})`;
@@ -253,7 +254,7 @@ function resultsSection({ run: { best, isFinal }, curves }: CardFacts): string {
         ? ""
         : `; ${rate(drawn)} where answers are drawn, as nanoVLM's test does`);
   });
-  const which = isFinal ? "all held-out questions" : "a sample of the held-out questions";
+  const which = final ? "all held-out questions" : "a sample of the held-out questions";
   const loss = Number.isNaN(best.loss) ? "" : ` The loss on them is ${best.loss.toFixed(4)}.`;
   const text =
     `The model after step ${best.step.toLocaleString("en")}, on ${which}; an answer counts if ` +

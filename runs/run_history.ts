@@ -1,7 +1,8 @@
 /**
- * What happened in a run, read back from its folder: the page is made from this, while training and later.
+ * What happened in a run, read back from its folder: the page is made from this, while training and later, and the model
+ * card.
  *
- * Between metrics.jsonl, as run_log.ts writes it, and page/. Ours.
+ * Between metrics.jsonl, as run_log.ts writes it, and page/, curves.ts and model_card.ts. Ours.
  */
 import { denoCommand } from "../data/terminal.ts";
 import type { Example } from "./examples.ts";
@@ -37,8 +38,10 @@ export interface EvaluationRecord extends Score {
   /** By kind of question. */
   readonly by_category: Readonly<Record<string, Score>>;
   readonly examples: readonly JudgedExample[];
-  /** Accuracies on further datasets by their names, or "name, drawn" where answers were drawn. */
-  readonly datasets: Readonly<Record<string, number>>;
+  /** On further datasets by name; `sampled_accuracy` is NaN where no answers were drawn. */
+  readonly datasets: Readonly<Record<string, Score & { readonly sampled_accuracy: number }>>;
+  /** Whether no model before was better. */
+  readonly isBest: boolean;
 }
 
 /** A run. */
@@ -48,12 +51,16 @@ export interface RunHistory {
   readonly name: string;
   /** As RunLog.begin() notes it; empty where an older version trained. */
   readonly description: Metric;
+  /** Keys of TrainConfig; empty likewise. */
+  readonly train: Metric;
   /** One a step, in their order. */
   readonly steps: readonly Metric[];
   /** While training, in their order. */
   readonly evaluations: readonly EvaluationRecord[];
   /** Of the saved model on all held-out questions, once training is over. */
   readonly final: EvaluationRecord | undefined;
+  /** What counts as the run's result: `final`, or until then the best evaluation. */
+  readonly result: EvaluationRecord | undefined;
   /** Time that it took, without breaks before it was resumed; 0 where it is unknown. */
   readonly seconds: number;
 }
@@ -65,18 +72,32 @@ export interface RunHistory {
  * @throws {SyntaxError} where a line of it is no JSON object
  */
 export function readHistory(folder: string): RunHistory {
-  const lines = linesOf(folder);
-  const runs = lines.flatMap(({ run }) => isRecord(run) ? [run] : []);
-  const evaluations = lines.filter(({ accuracy }) => accuracy !== undefined);
+  return historyOf(folder, linesOf(folder));
+}
+
+/** What the lines of metrics.jsonl say of the run in `folder`; without lines nothing is known. */
+export function historyOf(folder: string, lines: readonly Metric[]): RunHistory {
+  const description = lines.flatMap(({ run }) => isRecord(run) ? [run] : []).at(-1) ?? {};
+  const all = lines.filter(({ accuracy }) => accuracy !== undefined);
+  const evaluations = all.filter(({ final }) => final !== true).map(evaluationOf);
+  const final = all.filter(({ final }) => final === true).map(evaluationOf).at(-1);
   return {
     folder,
     name: nameOf(folder),
-    description: runs.at(-1) ?? {},
+    description,
+    train: recordOf(recordOf(description, "config"), "train"),
     steps: lines.filter(({ step, loss }) => step !== undefined && loss !== undefined),
-    evaluations: evaluations.filter(({ final }) => final !== true).map(evaluationOf),
-    final: evaluations.filter(({ final }) => final === true).map(evaluationOf).at(-1),
+    evaluations,
+    final,
+    result: final ?? evaluations.findLast(({ isBest }) => isBest) ??
+      evaluations.toSorted((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)[0],
     seconds: secondsOf(lines),
   };
+}
+
+/** Steps taken so far; NaN where none is noted. */
+export function stepsTaken({ steps }: Pick<RunHistory, "steps">): number {
+  return numberOf(steps.at(-1) ?? {}, "step");
 }
 
 function nameOf(folder: string): string {
@@ -101,28 +122,26 @@ function linesOf(folder: string): Metric[] {
 
 function evaluationOf(record: Metric): EvaluationRecord {
   const { examples } = record;
-  const kinds = Object.entries(recordOf(record, "by_category"));
   return {
     ...scoreOf(record),
     step: numberOf(record, "step"),
     loss: numberOf(record, "validation_loss"),
-    by_category: Object.fromEntries(
-      kinds.flatMap(([name, score]) => isRecord(score) ? [[name, scoreOf(score)]] : []),
-    ),
+    by_category: eachOf(record, "by_category", scoreOf),
     examples: Array.isArray(examples) ? examples.filter(isRecord).map(exampleOf) : [],
-    datasets: datasetsOf(recordOf(record, "datasets")),
+    datasets: eachOf(record, "datasets", (set) => ({
+      ...scoreOf(set),
+      sampled_accuracy: numberOf(set, "sampled_accuracy"),
+    })),
+    isBest: record["best"] === true,
   };
 }
 
-function datasetsOf(sets: Metric): Record<string, number> {
-  const pairs = Object.keys(sets).flatMap((name): [string, number][] => {
-    const set = recordOf(sets, name);
-    return [
-      [name, numberOf(set, "accuracy")],
-      [`${name}, drawn`, numberOf(set, "sampled_accuracy")],
-    ];
-  });
-  return Object.fromEntries(pairs.filter(([, accuracy]) => Number.isFinite(accuracy)));
+/** The records in a record of a record, read by `read`. */
+function eachOf<T>(record: Metric, key: string, read: (item: Metric) => T): Record<string, T> {
+  const items = Object.entries(recordOf(record, key));
+  return Object.fromEntries(
+    items.flatMap(([name, item]) => isRecord(item) ? [[name, read(item)]] : []),
+  );
 }
 
 function exampleOf(record: Metric): JudgedExample {

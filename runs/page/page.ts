@@ -8,7 +8,7 @@ import UPLOT_CSS from "uplot/dist/uPlot.min.css" with { type: "text" };
 import UPLOT_JS from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import { clock, percent, short } from "../report.ts";
 import { numberOf } from "../metrics.ts";
-import type { RunHistory } from "../run_history.ts";
+import { type RunHistory, stepsTaken } from "../run_history.ts";
 import { heldOut } from "./answers.ts";
 import { type Content, type Html, html, jsonScript, trusted } from "./html.ts";
 import PAGE_CSS from "./page.css" with { type: "text" };
@@ -86,7 +86,7 @@ function severalRuns(runs: readonly RunHistory[]): Content {
 
 function status(run: RunHistory): string {
   const planned = numberOf(run.description, "steps");
-  const taken = tables.known(tables.stepsTaken(run), (step) => step.toLocaleString("en"));
+  const taken = tables.known(stepsTaken(run), (step) => step.toLocaleString("en"));
   const of = Number.isFinite(planned) ? ` of ${planned.toLocaleString("en")}` : "";
   const device = run.description["device"];
   return [
@@ -98,7 +98,7 @@ function status(run: RunHistory): string {
 }
 
 function tiles(run: RunHistory): Html {
-  const result = tables.resultOf(run);
+  const { result } = run;
   const { planned, all } = tables.memoryOf(run);
   const speed = tables.medianOf(run, "samples_per_second");
   const tokens = tables.medianOf(run, "tokens_per_second");

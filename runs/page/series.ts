@@ -4,7 +4,7 @@
  * Between run_history.ts and page.js. Ours.
  */
 import { type Metric, numberOf } from "../metrics.ts";
-import type { RunHistory } from "../run_history.ts";
+import type { EvaluationRecord, RunHistory } from "../run_history.ts";
 
 /** Points of a curve, at most; a run with more steps is drawn by means of a few neighbours. */
 const MOST_POINTS = 1000;
@@ -47,7 +47,9 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
     { length: Math.ceil(steps.length / stepsPerPoint) },
     (_, i) => steps.slice(i * stepsPerPoint, (i + 1) * stepsPerPoint),
   );
-  const datasets = Object.keys(evaluations.at(-1)?.datasets ?? {});
+  const curve = (of: (record: EvaluationRecord) => number | undefined) =>
+    evaluations.map((record) => rounded(of(record) ?? NaN));
+  const datasets = Object.entries(evaluations.at(-1)?.datasets ?? {});
   const kinds = Object.keys(evaluations.at(-1)?.by_category ?? {}).sort();
   return {
     name,
@@ -55,17 +57,18 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
     steps: Object.fromEntries(STEP_KEYS.map((key) => [key, groups.map((g) => meanOf(g, key))])),
     evaluations: {
       step: evaluations.map(({ step }) => step),
-      loss: evaluations.map(({ loss }) => rounded(loss)),
-      accuracy: evaluations.map(({ accuracy }) => rounded(accuracy)),
+      loss: curve(({ loss }) => loss),
+      accuracy: curve(({ accuracy }) => accuracy),
     },
     kinds: Object.fromEntries(
-      kinds.map((
-        kind,
-      ) => [kind, evaluations.map((e) => rounded(e.by_category[kind]?.accuracy ?? NaN))]),
+      kinds.map((kind) => [kind, curve((record) => record.by_category[kind]?.accuracy)]),
     ),
-    datasets: Object.fromEntries(
-      datasets.map((name) => [name, evaluations.map((e) => rounded(e.datasets[name] ?? NaN))]),
-    ),
+    datasets: Object.fromEntries(datasets.flatMap(([name, { sampled_accuracy: drawn }]) => [
+      [name, curve((record) => record.datasets[name]?.accuracy)],
+      ...(Number.isNaN(drawn)
+        ? []
+        : [[`${name}, drawn`, curve((record) => record.datasets[name]?.sampled_accuracy)]]),
+    ])),
   };
 }
 

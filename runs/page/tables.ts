@@ -6,7 +6,7 @@
 import { arithmetic, megabytes } from "../plan_report.ts";
 import { clock, percent, type Score, short } from "../report.ts";
 import { type Metric, numberOf, recordOf } from "../metrics.ts";
-import type { RunHistory } from "../run_history.ts";
+import { type RunHistory, stepsTaken } from "../run_history.ts";
 import { type Content, type Html, html } from "./html.ts";
 
 /** What stands where nothing is known. */
@@ -15,18 +15,6 @@ const NOTHING = "–";
 /** A number as text, or a dash. */
 export function known(value: number, format: (value: number) => string): string {
   return Number.isFinite(value) ? format(value) : NOTHING;
-}
-
-/** What counts as the run's result: the saved model's, or until then the best evaluation's. */
-export function resultOf({ final, evaluations }: RunHistory) {
-  const better = (a: Score, b: Score) => b.accuracy > a.accuracy ? b : a;
-  return final ??
-    (evaluations.length > 0 ? evaluations.reduce((a, b) => better(a, b) as typeof a) : undefined);
-}
-
-/** Steps taken so far. */
-export function stepsTaken({ steps }: RunHistory): number {
-  return numberOf(steps.at(-1) ?? {}, "step");
 }
 
 /** Bytes on the GPU: what was planned for training, and the most there was before the first evaluation and at all. */
@@ -102,7 +90,7 @@ export function comparison(runs: readonly RunHistory[]): Html {
   return table(
     head,
     runs.map((run, i) => {
-      const result = resultOf(run);
+      const { result } = run;
       return [
         runName(run, i),
         known(result?.accuracy ?? NaN, percent),
@@ -121,7 +109,7 @@ export function comparison(runs: readonly RunHistory[]): Html {
 
 /** Accuracies by kind of question, one run a column; "" where there are no kinds. */
 export function kindTable(runs: readonly RunHistory[]): Content {
-  const results = runs.map((run) => resultOf(run)?.by_category ?? {});
+  const results = runs.map(({ result }) => result?.by_category ?? {});
   const kinds = [...new Set(results.flatMap((scores) => Object.keys(scores)))].sort();
   if (kinds.length < 2) return "";
   const head = ["Kind", ...(runs.length > 1 ? runs.map(runName) : ["Accuracy"])];

@@ -1,10 +1,11 @@
 // Tests of model cards and curves: what a card says with much and with little known, and what it must not say.
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { presets, type VLMConfig } from "../../model/config.ts";
 import { curvesSvg } from "../../runs/curves.ts";
 import { frontMatter } from "../../runs/front_matter.ts";
+import type { Metric } from "../../runs/metrics.ts";
 import { type CardFacts, modelCard, publicName } from "../../runs/model_card.ts";
-import { readRunFacts } from "../../runs/run_facts.ts";
+import { historyOf } from "../../runs/run_history.ts";
 
 /** The lines of a run of `steps` steps with an evaluation every tenth of it. */
 function runLines(steps: number): Record<string, unknown>[] {
@@ -27,27 +28,15 @@ function runLines(steps: number): Record<string, unknown>[] {
   ];
 }
 
-/** What readRunFacts() makes of a metrics.jsonl with these lines. */
-async function factsOf(lines: readonly unknown[], end = "") {
-  const folder = await Deno.makeTempDir();
-  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("") + end;
-  await Deno.writeTextFile(`${folder}/metrics.jsonl`, text);
-  try {
-    return readRunFacts(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-async function card(
-  lines: readonly unknown[],
+function card(
+  lines: readonly Metric[],
   config: Partial<VLMConfig> = {},
   facts: Partial<CardFacts> = {},
-): Promise<string> {
+): string {
   return modelCard({
     name: "me/model",
     config: { ...presets.quickstart.vlm, ...config },
-    run: await factsOf(lines),
+    run: historyOf(".", lines),
     license: "apache-2.0",
     curves: undefined,
     isLocal: (name) => name.startsWith("data/"),
@@ -63,8 +52,8 @@ function linesWith(settings: Record<string, unknown>) {
   return [{ ...first, run: { ...description, config: { ...config, train } } }, ...rest];
 }
 
-Deno.test("modelCard() opens with metadata that says what the Hub asks for", async () => {
-  const text = await card(runLines(10));
+Deno.test("modelCard() opens with metadata that says what the Hub asks for", () => {
+  const text = card(runLines(10));
   assertEquals(
     text.slice(0, text.indexOf("\n# ")),
     `---
@@ -95,8 +84,8 @@ model-index:
   );
 });
 
-Deno.test("modelCard() shows parts, recipe, results by kind, curves and both ways of use", async () => {
-  const text = await card(runLines(10), {}, { curves: "curves.svg" });
+Deno.test("modelCard() shows parts, recipe, results by kind, curves and both ways of use", () => {
+  const text = card(runLines(10), {}, { curves: "curves.svg" });
   for (
     const expected of [
       /\| vision encoder \| SigLIP: 2 blocks, width 64, 4 heads; 32x32 pixels.* \| 113,472 \|/,
@@ -118,8 +107,8 @@ Deno.test("modelCard() shows parts, recipe, results by kind, curves and both way
   assertEquals(rows.slice(0, 3).reduce((a, b) => a + b), rows[3]);
 });
 
-Deno.test("modelCard() links datasets and backbones that are on the Hub, and no others", async () => {
-  const hub = await card(
+Deno.test("modelCard() links datasets and backbones that are on the Hub, and no others", () => {
+  const hub = card(
     linesWith({ train_dataset_path: "HuggingFaceM4/the_cauldron:ai2d,aokvqa,data/own,me/set" }),
     { ...presets["222m"].vlm },
   );
@@ -133,8 +122,8 @@ Deno.test("modelCard() links datasets and backbones that are on the Hub, and no 
   assertMatch(hub, /python generate.py --hf_model me\/model/);
 });
 
-Deno.test("modelCard() says of folders on somebody's machine only their names", async () => {
-  const text = await card(linesWith({
+Deno.test("modelCard() says of folders on somebody's machine only their names", () => {
+  const text = card(linesWith({
     train_dataset_path: "/home/someone/secret/pictures",
     val_dataset_path: "~/secret/others",
   }));
@@ -146,22 +135,13 @@ Deno.test("modelCard() says of folders on somebody's machine only their names", 
   );
 });
 
-Deno.test("modelCard() does with a model alone, and with a run that was interrupted", async () => {
-  const alone = await card([]);
+Deno.test("modelCard() does with a model alone, and with a run that was interrupted", () => {
+  const alone = card([]);
   assert(!/undefined|NaN|null|## (Data|Training|Results)|model-index/.test(alone), alone);
   const lines = runLines(10).slice(0, -1);
-  const cut = await card(lines.slice(1));
+  const cut = card(lines.slice(1));
   assert(!/undefined|NaN|null|## Data/.test(cut), cut);
   assertMatch(cut, /The model after step 10, on a sample of the held-out questions/);
-});
-
-Deno.test("readRunFacts() leaves out a last line that was cut short, and no other", async () => {
-  const facts = await factsOf([{ step: 1, loss: 2 }], '{"step":2,"lo');
-  assertEquals([facts.metrics.length, facts.steps, facts.best], [1, 1, undefined]);
-  const folder = await Deno.makeTempDir();
-  await Deno.writeTextFile(`${folder}/metrics.jsonl`, '{"step":1}\n{"st\n{"step":2}\n');
-  assertThrows(() => readRunFacts(folder), SyntaxError, "line 2");
-  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("frontMatter() puts text in quotes that YAML would take for something else", () => {
@@ -180,7 +160,7 @@ Deno.test("frontMatter() puts text in quotes that YAML would take for something 
 });
 
 Deno.test("curvesSvg() draws a long run in few points, without a background and without the final line", async () => {
-  const svg = await curvesSvg(runLines(3000));
+  const svg = await curvesSvg(historyOf(".", runLines(3000)));
   assertMatch(svg ?? "", /^<svg [^>]*viewBox/);
   for (const word of ["training", "validation", "accuracy", "loss", "step"]) {
     assert(svg?.includes(`>${word}</text>`), word);
@@ -191,16 +171,17 @@ Deno.test("curvesSvg() draws a long run in few points, without a background and 
 });
 
 Deno.test("curvesSvg() draws what there is, and nothing where there is no curve", async () => {
-  assertEquals(await curvesSvg([]), undefined);
-  assertEquals(await curvesSvg([{ step: 1, loss: 2 }, { step: 1, accuracy: 0.5 }]), undefined);
-  const losses = await curvesSvg([{ step: 1, loss: 2 }, { step: 2, loss: 0 }]) ?? "";
+  const curves = (lines: readonly Metric[]) => curvesSvg(historyOf(".", lines));
+  assertEquals(await curves([]), undefined);
+  assertEquals(await curves([{ step: 1, loss: 2 }, { step: 1, accuracy: 0.5 }]), undefined);
+  const losses = await curves([{ step: 1, loss: 2 }, { step: 2, loss: 0 }]) ?? "";
   assert(losses.includes(">loss</text>") && !losses.includes(">accuracy</text>"));
   assert(!losses.includes("NaN"));
 });
 
-Deno.test("modelCard() tells what came of further datasets, also drawn, and which model was kept", async () => {
+Deno.test("modelCard() tells what came of further datasets, also drawn, and which model was kept", () => {
   const score = { accuracy: 0.5, correct: 2, total: 4 };
-  const text = await card([
+  const text = card([
     {
       ...{ step: 5, ...score, validation_loss: 1, best: true },
       datasets: {
@@ -218,11 +199,11 @@ Deno.test("modelCard() tells what came of further datasets, also drawn, and whic
   assertMatch(text, /^- more\.parquet: 50\.0 % \(2 of 4\)$/m);
 });
 
-Deno.test("modelCard() has the settings to train again, and leaves out what was off", async () => {
-  const plain = await card(runLines(10));
+Deno.test("modelCard() has the settings to train again, and leaves out what was off", () => {
+  const plain = card(runLines(10));
   assertMatch(plain, /\| seed +\| +0 \|/);
   assertEquals(/augmentation|balance/.test(plain), false);
-  const changed = await card(linesWith({ augmentation: "shift_flip", kind_balance: 0.5 }));
+  const changed = card(linesWith({ augmentation: "shift_flip", kind_balance: 0.5 }));
   assertMatch(changed, /\| augmentation +\| +shift_flip \|/);
   assertMatch(changed, /\| balance of the kinds of questions +\| +0\.5 \|/);
 });

@@ -34,6 +34,7 @@ Deno.test("readHistory() sorts lines into steps, evaluations and the final one",
     ...{ step: 2, accuracy: 0.5, correct: 1, total: 2, loss: NaN, by_category: {} },
     examples: [EXAMPLE],
     datasets: {},
+    isBest: false,
   }]);
   assertEquals([history.final?.accuracy, history.final?.loss], [0.75, 0.5]);
 });

@@ -4,7 +4,7 @@ import { encodePng } from "../../../data/png_encoder.ts";
 import { html, trusted } from "../../../runs/page/html.ts";
 import { reportPage } from "../../../runs/page/page.ts";
 import { seriesOf } from "../../../runs/page/series.ts";
-import { picturePath, readHistory, type RunHistory } from "../../../runs/run_history.ts";
+import { historyOf, picturePath, readHistory, type RunHistory } from "../../../runs/run_history.ts";
 
 const root = Deno.makeTempDirSync();
 addEventListener("unload", () => Deno.removeSync(root, { recursive: true }));
@@ -116,7 +116,7 @@ Deno.test("seriesOf() draws a long run by means of a few steps, with null where 
     }),
   );
   const history: RunHistory = {
-    ...{ folder: "x", name: "x", description: {}, evaluations: [], final: undefined, seconds: 0 },
+    ...historyOf(".", []),
     steps,
   };
   const series = seriesOf(history);

@@ -3,6 +3,8 @@
  *
  * Around train.ts, eval.ts and generate.ts. Ours.
  */
+import { denoCommand, terminalColumns } from "../data/terminal.ts";
+import { debugText, errorText } from "./error_text.ts";
 import { type Arguments, describeFlags, type Flags, parseFlags, UsageError } from "./flags.ts";
 
 /** The user stopped a command by a signal, and it has saved what it had. */
@@ -36,7 +38,7 @@ const COMMON_FLAGS = {
 
 /**
  * Runs a command and gives the exit status: 0, 1 where it failed, 2 where it was called wrongly, 130 or 143 where a signal
- * stopped it. What went wrong is one line on stderr.
+ * stopped it. What went wrong is one line on stderr, folded where that is a terminal.
  */
 export async function runCommand<F extends Flags>(
   command: Command<F>,
@@ -54,8 +56,9 @@ export async function runCommand<F extends Flags>(
     return 0;
   } catch (error) {
     const isUsage = error instanceof UsageError;
-    if (args.includes("--debug")) console.error(error);
-    else console.error(lineOf(error) + (isUsage ? ` See: ${command.call} --help` : ""));
+    const columns = Deno.stderr.isTerminal() ? terminalColumns() : undefined;
+    const hint = isUsage ? ` See: ${callOf(command)} --help` : "";
+    console.error(args.includes("--debug") ? debugText(error) : errorText(error, hint, columns));
     return isUsage ? 2 : error instanceof Interrupted ? error.status : 1;
   }
 }
@@ -71,14 +74,12 @@ function quietenDriver(): void {
   if (!Deno.env.get(name)) Deno.env.set(name, "/tmp");
 }
 
-function helpText({ call, summary, positionals, flags }: Command<Flags>): string {
-  const usage = [call, ...positionals.map((name) => `<${name}>`), "[flags]"].join(" ");
-  return `${summary}\n\nUsage: ${usage}\n\n${describeFlags({ ...flags, ...COMMON_FLAGS })}`;
+/** How the command is called, by npx where npx brought Deno. */
+function callOf({ call }: Pick<Command<Flags>, "call">): string {
+  return denoCommand(call.replace(/^deno /, ""));
 }
 
-function lineOf(error: unknown): string {
-  const message = error instanceof Error ? error.message || error.name : String(error);
-  const line = message.replaceAll(/\s*\n\s*/g, " ");
-  // No full stop behind a command, which would be copied with it.
-  return /(\.|: deno [^;:]*)$/.test(line) ? line : `${line}.`;
+function helpText({ call, summary, positionals, flags }: Command<Flags>): string {
+  const usage = [callOf({ call }), ...positionals.map((name) => `<${name}>`), "[flags]"].join(" ");
+  return `${summary}\n\nUsage: ${usage}\n\n${describeFlags({ ...flags, ...COMMON_FLAGS })}`;
 }

@@ -6,6 +6,7 @@
  */
 import { HubError } from "./errors.ts";
 import type { DownloadProgress } from "./progress.ts";
+import { keepSecret } from "./secrets.ts";
 import { PATIENT, type RetryLimits } from "./retry.ts";
 
 /** What is absent comes from the environment. */
@@ -88,6 +89,7 @@ function checkedEndpoint(endpoint: string): string {
 
 function checkedToken(token: string): string | undefined {
   const trimmed = token.trim();
+  keepSecret(trimmed);
   if (/^[\x21-\x7e]*$/.test(trimmed)) return trimmed === "" ? undefined : trimmed;
   throw new HubError(
     "Cannot use the Hub's token: found characters that no token has, expected one such as " +

@@ -4,17 +4,23 @@
  * Source: the headers X-Error-Code and X-Error-Message as huggingface_hub reads them.
  */
 
+import { masked } from "./secrets.ts";
+
 /** A failure of the Hub, the network, the cache folder or what was asked of them. */
 export class HubError extends Error {
   override readonly name: string = "HubError";
   /** The HTTP status, where an answer came. */
   readonly status: number | undefined;
 
+  /** Masks secrets in the message; a cause is kept where its own message is masked too. */
   constructor(message: string, options: ErrorOptions & { status?: number } = {}) {
-    super(message, options);
+    super(masked(message), options.cause instanceof HubError ? { cause: options.cause } : {});
     this.status = options.status;
   }
 }
+
+/** Characters of what a server or a library says. */
+const LONGEST_REASON = 300;
 
 /** A failure that may pass: asking again is worth it. */
 export class TransientError extends HubError {
@@ -28,6 +34,12 @@ export class TransientError extends HubError {
     super(message, options);
     this.retryAfterMilliseconds = options.retryAfterMilliseconds;
   }
+}
+
+/** What a failure of the network says itself, in few words. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return masked(cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_REASON);
 }
 
 /** What a request is about. */
@@ -99,7 +111,7 @@ function isTransient(status: number, isHub: boolean): boolean {
 /** The error that an answer other than success means. */
 export function statusError(response: Response, asked: Asked): HubError {
   const { status, headers } = response;
-  const text = headers.get("X-Error-Message") ?? "";
+  const text = reasonOf(headers.get("X-Error-Message") ?? "");
   const code = headers.get("X-Error-Code") ?? (status === 403 ? "Forbidden" : "");
   const start = `Cannot read ${describe(asked.subject)}: found `;
   const { origin } = new URL(response.url);
@@ -113,16 +125,55 @@ export function statusError(response: Response, asked: Asked): HubError {
   return new TransientError(found + busy, { status, retryAfterMilliseconds: retryAfter(headers) });
 }
 
+function codeOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable && !/Requires net/.test(error.message)) {
+    return "EPERM";
+  }
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Whether an error is the disk's: those have a code of the operating system, those of the network have none. */
+export function isOfDisk(error: unknown): boolean {
+  return /^E[A-Z]+$/.test(codeOf(error));
+}
+
+/** Whether an error says that nothing may be written there. */
+export function isReadOnly(error: unknown): boolean {
+  return /^(EACCES|EPERM|EROFS)$/.test(codeOf(error));
+}
+
+/** What is wrong with a folder, and what to do. */
+function diskProblem(error: Error, code: string, folder: string): string {
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return `found no space left on the disk, expected room for the files. Free some, or set HF_HOME to a folder on ` +
+      `another disk; what is there already is kept, and the download goes on from there`;
+  }
+  if (code === "ENAMETOOLONG") {
+    return `found a name longer than its disk allows, expected at most 255 bytes: ${
+      error.message.slice(-80)
+    }. Choose files with shorter names, or set HF_HOME to a folder on a disk that takes them`;
+  }
+  if (isReadOnly(error)) {
+    return `found that it may not be written or read ("${error.message}"), expected that it may. Give yourself the ` +
+      `permission, or set HF_HOME to a folder of your own`;
+  }
+  return `found "${error.message}", expected what a download leaves there. Remove what is in the way, or "${folder}" ` +
+    `as a whole: it is downloaded anew; or set HF_HOME to another folder`;
+}
+
 /** An error of the disk in words, if it is one; other errors as they are. */
 export function diskError(error: unknown, folder: string): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return new HubError(
-      `Cannot download to "${folder}": found no space left on the disk, expected room for the ` +
-        `files. Free some, or set HF_HOME to a folder on another disk; what is there already is ` +
-        `kept, and the download goes on from there`,
-      { cause: error },
-    );
+  if (!(error instanceof Error) || error instanceof HubError || !isOfDisk(error)) return error;
+  return new HubError(
+    `Cannot use the cache folder "${folder}": ${diskProblem(error, codeOf(error), folder)}`,
+  );
+}
+
+/** Does what needs the folder. @throws {HubError} where the disk fails */
+export async function onDisk<T>(folder: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    throw diskError(error, folder);
   }
-  return error;
 }

@@ -10,8 +10,8 @@
 import { RepositoryCache } from "./hub/cache.ts";
 import { HubClient } from "./hub/client.ts";
 import { type HubOptions, type HubSettings, hubSettings } from "./hub/environment.ts";
-import { describe, HubError, type Subject, TransientError } from "./hub/errors.ts";
-import { commitFiles, revisionInfo } from "./hub/listing.ts";
+import { describe, HubError, onDisk, type Subject, TransientError } from "./hub/errors.ts";
+import { commitFiles, isComplete, revisionInfo } from "./hub/listing.ts";
 import { HubRepository, type Known, type Repository } from "./hub/repository.ts";
 
 export { HubError } from "./hub/errors.ts";
@@ -61,9 +61,14 @@ async function askHub(
   const cached = await fromCache(cache, subject);
   try {
     const limits = cached ? hurried(client.settings) : client.settings.retry;
-    const { commit, card } = await revisionInfo(client, subject, limits);
-    const files = await cache.readTree(commit) ?? await commitFiles(client, subject, commit);
-    return { commit, card, files, isReachable: true };
+    const info = await revisionInfo(client, subject, limits);
+    const { commit, card } = info;
+    const remembered = await cache.readTree(commit);
+    if (remembered && isComplete(remembered, info)) {
+      return { commit, card, files: remembered, isReachable: true, isWorthKeeping: false };
+    }
+    const files = await commitFiles(client, subject, info);
+    return { commit, card, files, isReachable: true, isWorthKeeping: isComplete(files, info) };
   } catch (error) {
     if (!cached || !(error instanceof TransientError)) throw error;
     return { ...cached, cause: error };
@@ -80,7 +85,7 @@ async function fromCache(
   const present = await cache.filesOf(commit);
   if (present.length === 0) return undefined;
   const files = await cache.readTree(commit) ?? present;
-  return { commit, card: {}, files, isReachable: false };
+  return { commit, card: {}, files, isReachable: false, isWorthKeeping: false };
 }
 
 /**
@@ -103,9 +108,10 @@ export async function openRepository(
   const subject: Subject = { kind, name, revision };
   const cache = new RepositoryCache(settings.cacheFolder, kind, name);
   const client = new HubClient(settings);
-  const known = settings.isOffline
-    ? await fromCache(cache, subject)
-    : await askHub(client, cache, subject);
+  const known = await onDisk(
+    cache.folder,
+    () => settings.isOffline ? fromCache(cache, subject) : askHub(client, cache, subject),
+  );
   if (known) return new HubRepository({ client, cache, subject, known });
   throw new HubError(
     `Cannot open ${describe(subject)} without a network: found no download of revision ` +

@@ -125,8 +125,6 @@ export class RepositoryCache {
 
   /** Remembers a commit's listing, in the form in which Python does. */
   async saveTree(commit: string, files: readonly RemoteFile[]): Promise<void> {
-    const path = this.#tree(commit);
-    if (await sizeOf(path) !== undefined) return;
     const entries = files.map(({ path, size, blobId, sha256, xetHash }) => [path, {
       size,
       blob_id: blobId,
@@ -134,7 +132,7 @@ export class RepositoryCache {
       ...(xetHash === undefined ? {} : { xet_hash: xetHash }),
     }]);
     const tree = { format_version: TREE_VERSION, files: Object.fromEntries(entries) };
-    await writeWhole(path, JSON.stringify(tree));
+    await writeWhole(this.#tree(commit), JSON.stringify(tree));
   }
 
   /** Has a commit's listing asked for anew the next time. */

@@ -5,17 +5,33 @@
  * Above errors.ts and retry.ts; listing.ts, download.ts and range_reader.ts ask through it.
  */
 import type { HubSettings } from "./environment.ts";
-import { describe, HubError, statusError, type Subject, TransientError } from "./errors.ts";
+import {
+  describe,
+  HubError,
+  reasonOf,
+  statusError,
+  type Subject,
+  TransientError,
+} from "./errors.ts";
 import { retrying, type RetryLimits, Watchdog } from "./retry.ts";
 
 const MOST_REDIRECTS = 10;
-const LONGEST_JSON_BYTES = 256 * 2 ** 20;
+const LONGEST_TEXT_BYTES = 32 * 2 ** 20;
+/** What a server may do to a body though it was asked not to, as DecompressionStream calls it. */
+const ENCODINGS: Readonly<Record<string, CompressionFormat>> = {
+  "gzip": "gzip",
+  "x-gzip": "gzip",
+  "deflate": "deflate",
+  "br": "brotli",
+};
 
 /** What a request needs besides its address. */
 export interface RequestOptions {
   readonly subject: Subject;
   readonly signal: AbortSignal;
   readonly headers?: Readonly<Record<string, string>>;
+  /** How long a file is that may be packed itself. */
+  readonly lengths?: readonly number[];
 }
 
 /** A successful answer. */
@@ -24,21 +40,52 @@ export interface Answer {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** Where the last redirect led: it may be signed, so keep it out of messages. */
   readonly url: string;
+  /** The hash of the content, where the Hub itself says it. */
+  readonly hash: string | undefined;
 }
 
-/** A failure of the network in words, without the address, which may be signed. */
+/** Any failure of the network in words. */
 export function networkError(error: unknown, host: string, subject: Subject): unknown {
-  if (error instanceof HubError || !(error instanceof TypeError)) return error;
-  const cause = error.cause instanceof Error ? error.cause.message : error.message;
-  const found = cause.replace(/ for url \([^)]*\)/, "");
+  // Deno says itself which permission for a network lacks.
+  if (error instanceof HubError || error instanceof Deno.errors.NotCapable) return error;
   return new TransientError(
-    `Cannot read ${describe(subject)} from ${host}: found "${found}", expected an answer. ` +
+    `Cannot read ${describe(subject)} from ${host}: found "${
+      reasonOf(error)
+    }", expected an answer. ` +
       `Check the network; HF_HUB_OFFLINE=1 uses what was downloaded before`,
   );
 }
 
-function emptyBody(): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return new Blob([]).stream();
+/** A header with a content's tag, without quotes; a weak one tells nothing about bytes. */
+export function tagOf({ headers }: Response, name: string): string | undefined {
+  return /^"?([^"]+)"?$/.exec(headers.get(name) ?? "")?.[1];
+}
+
+/** The body as it was meant, though the server packed it without being asked. */
+function unpacked(response: Response, { subject, lengths = [] }: RequestOptions): Answer["body"] {
+  const body = response.body ?? new Blob([]).stream();
+  const encoding = encodingOf(response);
+  if (encoding === "identity") return body;
+  // A packed file that is called so is what was asked for.
+  if (lengths.includes(Number(response.headers.get("Content-Length")))) return body;
+  const format = ENCODINGS[encoding];
+  if (format !== undefined) return body.pipeThrough(new DecompressionStream(format));
+  throw new HubError(
+    `Cannot read ${
+      describe(subject)
+    }: found the encoding "${encoding}", expected none. Does a proxy change what it ` +
+      `hands on?`,
+  );
+}
+
+function encodingOf({ headers }: Response): string {
+  return headers.get("Content-Encoding") ?? "identity";
+}
+
+/** Bytes of the body, as far as its header tells: when it is packed, the header speaks of something else. */
+export function lengthOf({ response }: Answer): number | undefined {
+  const length = response.headers.get("Content-Length");
+  return length === null || encodingOf(response) !== "identity" ? undefined : Number(length);
 }
 
 /** Asks one Hub in one user's name. */
@@ -66,8 +113,10 @@ export class HubClient {
    */
   async get(url: string, options: RequestOptions): Promise<Answer> {
     let current = new URL(url);
+    let hash: string | undefined;
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
       const response = await this.#fetch(current, options);
+      if (current.origin === this.#origin) hash = tagOf(response, "X-Linked-Etag") ?? hash;
       const location = response.status >= 300 && response.status < 400
         ? response.headers.get("Location")
         : null;
@@ -75,7 +124,7 @@ export class HubClient {
         await response.body?.cancel();
         current = this.#target(location, current, options.subject);
       } else if (response.ok) {
-        return { response, body: response.body ?? emptyBody(), url: current.href };
+        return { response, body: unpacked(response, options), url: current.href, hash };
       } else {
         await response.body?.cancel();
         const { endpoint, token } = this.settings;
@@ -114,51 +163,58 @@ export class HubClient {
     );
   }
 
-  /** A `fetch` for @huggingface/hub that asks for JSON until a whole answer came. */
-  jsonFetch(subject: Subject, limits: RetryLimits = this.settings.retry): typeof fetch {
-    return (input) => {
-      const url = input instanceof Request ? input.url : String(input);
-      return retrying(limits, async () => {
-        using watchdog = new Watchdog(limits.stallMilliseconds);
-        const { response, body } = await this.get(url, { subject, signal: watchdog.signal });
-        const text = await readText(body, watchdog, new URL(url).host, subject);
-        try {
-          JSON.parse(text);
-        } catch (cause) {
-          throw new TransientError(
-            `Cannot read ${describe(subject)}: found an answer that is no JSON from ` +
-              `${new URL(url).host}, expected JSON. Is HF_ENDPOINT a Hub?`,
-            { cause },
-          );
-        }
-        return new Response(text, { headers: response.headers });
-      });
-    };
+  /**
+   * Asks for JSON until a whole answer came.
+   *
+   * @returns what it says, and where its next page is, if it has one
+   */
+  json(
+    url: string,
+    subject: Subject,
+    limits: RetryLimits = this.settings.retry,
+  ): Promise<{ value: unknown; next: string | undefined }> {
+    const { host } = new URL(url);
+    return retrying(limits, async () => {
+      using watchdog = new Watchdog(limits);
+      const { response, body } = await this.get(url, { subject, signal: watchdog.signal });
+      const text = await readText(body, watchdog, `Cannot read ${describe(subject)}`).catch(
+        (error) => {
+          throw networkError(error, host, subject);
+        },
+      );
+      const link = /<([^>]*)>\s*;[^,]*\brel="?next\b/.exec(response.headers.get("Link") ?? "")?.[1];
+      const next = link === undefined ? undefined : this.#target(link, new URL(url), subject).href;
+      try {
+        return { value: JSON.parse(text), next };
+      } catch {
+        throw new TransientError(
+          `Cannot read ${
+            describe(subject)
+          }: found an answer that is no JSON from ${host}, expected JSON. Is ` +
+            `HF_ENDPOINT a Hub?`,
+        );
+      }
+    });
   }
 }
 
-async function readText(
+/** A text that is not too long. @param start of the message where it is */
+export async function readText(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   watchdog: Watchdog,
-  host: string,
-  subject: Subject,
+  start: string,
 ): Promise<string> {
   const decoder = new TextDecoder();
   let text = "", bytes = 0;
-  try {
-    for await (const chunk of body) {
-      watchdog.fed();
-      bytes += chunk.length;
-      if (bytes > LONGEST_JSON_BYTES) {
-        throw new HubError(
-          `Cannot read ${describe(subject)}: found a listing of more than ` +
-            `${LONGEST_JSON_BYTES} bytes from ${host}, expected a shorter one`,
-        );
-      }
-      text += decoder.decode(chunk, { stream: true });
+  for await (const chunk of body) {
+    watchdog.fed(chunk.length);
+    bytes += chunk.length;
+    if (bytes > LONGEST_TEXT_BYTES) {
+      throw new HubError(
+        `${start}: found an answer of more than ${LONGEST_TEXT_BYTES} bytes, expected a shorter one. Is HF_ENDPOINT a Hub?`,
+      );
     }
-  } catch (error) {
-    throw networkError(error, host, subject);
+    text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
 }

@@ -6,8 +6,8 @@
  */
 import { createHash } from "node:crypto";
 import { removeIfThere, type RepositoryCache, sizeOf } from "./cache.ts";
-import { type Answer, type HubClient, networkError } from "./client.ts";
-import { describe, diskError, HubError, type Subject, TransientError } from "./errors.ts";
+import { type Answer, type HubClient, lengthOf, networkError } from "./client.ts";
+import { describe, diskError, HubError, onDisk, type Subject, TransientError } from "./errors.ts";
 import { ProgressMeter } from "./progress.ts";
 import { etagOf, type RemoteFile } from "./remote_file.ts";
 import { Retries, Watchdog } from "./retry.ts";
@@ -103,18 +103,20 @@ async function receive(task: Task, partial: string): Promise<void> {
   if (position > file.size) position = await emptied(output);
   progress.at(file.path, position);
   if (position === file.size) return;
-  using watchdog = new Watchdog(client.settings.retry.stallMilliseconds, task.signal);
+  using watchdog = new Watchdog(client.settings.retry, task.signal);
   const { signal } = watchdog;
   const headers = position > 0 ? { Range: `bytes=${position}-` } : {};
-  const answer = await client.get(client.fileUrl(subject, commit), { subject, signal, headers });
+  const lengths = [file.size, file.size - position];
+  const url = client.fileUrl(subject, commit);
+  const answer = await client.get(url, { subject, signal, headers, lengths });
   if (position > 0 && answer.response.status !== 206) position = await emptied(output);
   await checkLength(answer, file, position, subject);
   await output.seek(position, Deno.SeekMode.Start);
   try {
     for await (const chunk of answer.body) {
-      watchdog.fed();
+      watchdog.fed(chunk.length);
       if (position + chunk.length > file.size) throw tooLong(subject, file.size);
-      await writeAll(output, chunk);
+      await onDisk(task.cache.folder, () => writeAll(output, chunk));
       position += chunk.length;
       progress.at(file.path, position, chunk.length);
     }
@@ -138,25 +140,29 @@ async function writeAll(output: Deno.FsFile, chunk: Uint8Array): Promise<void> {
 
 /** Refuses an answer of another length or place than asked for, before it is read. */
 async function checkLength(
-  { response, body }: Answer,
+  answer: Answer,
   { size }: RemoteFile,
   position: number,
   subject: Subject,
 ): Promise<void> {
+  const { response, body } = answer;
   const range = response.headers.get("Content-Range");
-  const length = response.headers.get("Content-Length");
+  const length = lengthOf(answer);
   const expectedRange = `bytes ${position}-${size - 1}/${size}`;
   const isRight = response.status === 206
     ? range === expectedRange
-    : length === null || Number(length) === size - position;
+    : length === undefined || length === size - position;
   if (isRight) return;
   await body.cancel();
+  // A range of a packed file is of no use: as where there is none, the whole file is asked for.
+  const status = response.headers.has("Content-Encoding") ? { status: 416 } : {};
   throw new TransientError(
     response.status === 206
       ? `Cannot download ${describe(subject)}: found range "${range}", expected "${expectedRange}"`
       : `Cannot download ${describe(subject)}: found a length of ${length} bytes, expected ${
         size - position
       }`,
+    status,
   );
 }
 

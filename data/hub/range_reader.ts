@@ -3,7 +3,7 @@
  *
  * Above client.ts; hub.ts makes them, hyparquet reads through them (its AsyncBuffer).
  */
-import { type Answer, type HubClient, networkError } from "./client.ts";
+import { type Answer, type HubClient, networkError, tagOf } from "./client.ts";
 import { describe, HubError, type Subject, TransientError } from "./errors.ts";
 import { Retries, Watchdog } from "./retry.ts";
 
@@ -66,14 +66,23 @@ export class HubReader implements RangeReader {
   readonly #client: HubClient;
   readonly #subject: Subject;
   readonly #url: string;
+  /** The content's SHA-256, where the listing has it. */
+  readonly #hash: string | undefined;
+  /** The tag of what was read first: what is read later must have the same. */
+  #tag: string | undefined;
   /** Where the Hub sent us last: a signed address that works for a while. */
   #signedUrl: string | undefined;
 
   /** @param url the file's address at the Hub */
-  constructor(client: HubClient, subject: Subject, file: { url: string; size: number }) {
+  constructor(
+    client: HubClient,
+    subject: Subject,
+    file: { url: string; size: number; hash: string | undefined },
+  ) {
     this.#client = client;
     this.#subject = subject;
     this.#url = file.url;
+    this.#hash = file.hash;
     this.byteLength = file.size;
   }
 
@@ -87,6 +96,7 @@ export class HubReader implements RangeReader {
       try {
         await this.#fill(filling);
       } catch (error) {
+        this.#signedUrl = undefined; // it may have run out: the next attempt asks the Hub
         if (filling.filled > before) retries.progressed();
         await retries.failed(error);
       }
@@ -95,7 +105,7 @@ export class HubReader implements RangeReader {
   }
 
   async #fill(filling: Filling): Promise<void> {
-    using watchdog = new Watchdog(this.#client.settings.retry.stallMilliseconds);
+    using watchdog = new Watchdog(this.#client.settings.retry);
     const first = filling.start + filling.filled;
     const last = filling.start + filling.bytes.length - 1;
     const answer = await this.#ask(`bytes=${first}-${last}`, watchdog.signal);
@@ -109,26 +119,37 @@ export class HubReader implements RangeReader {
           `, expected "${expected}". If the server knows no ranges, download the file instead`,
       );
     }
+    await this.#requireSame(answer);
     await this.#receive(filling, answer, watchdog);
+  }
+
+  /** A file of one commit stays as it is: another one under its name is noticed. */
+  async #requireSame({ response, hash, body }: Answer): Promise<void> {
+    const tag = tagOf(response, "ETag");
+    const isOther = hash !== undefined && this.#hash !== undefined && hash !== this.#hash;
+    if (!isOther && (tag === undefined || tag === (this.#tag ??= tag))) return;
+    await body.cancel();
+    const [found, expected] = isOther ? [hash, this.#hash] : [tag, this.#tag];
+    throw new TransientError(
+      `Cannot read ${
+        describe(this.#subject)
+      }: found another content than before (tag "${found}"), expected ` +
+        `"${expected}" as long as it is read. Run again`,
+    );
   }
 
   async #ask(range: string, signal: AbortSignal): Promise<Answer> {
     const options = { subject: this.#subject, signal, headers: { Range: range } };
-    try {
-      const answer = await this.#client.get(this.#signedUrl ?? this.#url, options);
-      if (answer.url !== this.#url) this.#signedUrl = answer.url;
-      return answer;
-    } catch (error) {
-      this.#signedUrl = undefined; // it may have run out: the next attempt asks the Hub
-      throw error;
-    }
+    const answer = await this.#client.get(this.#signedUrl ?? this.#url, options);
+    if (answer.url !== this.#url) this.#signedUrl = answer.url;
+    return answer;
   }
 
   async #receive(filling: Filling, { body, url }: Answer, watchdog: Watchdog): Promise<void> {
     const { bytes } = filling;
     try {
       for await (const chunk of body) {
-        watchdog.fed();
+        watchdog.fed(chunk.length);
         if (chunk.length > bytes.length - filling.filled) {
           throw new TransientError(
             `Cannot read ${describe(this.#subject)}: found more bytes than asked for, expected ` +

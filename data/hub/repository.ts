@@ -6,7 +6,7 @@
 import type { RepositoryCache } from "./cache.ts";
 import type { HubClient } from "./client.ts";
 import { downloadFiles } from "./download.ts";
-import { describe, diskError, HubError, type Subject } from "./errors.ts";
+import { describe, HubError, isReadOnly, onDisk, type Subject } from "./errors.ts";
 import { DiskReader, HubReader, type RangeReader } from "./range_reader.ts";
 import type { RemoteFile } from "./remote_file.ts";
 
@@ -51,6 +51,8 @@ export interface Known {
   readonly files: readonly (RepositoryFile | RemoteFile)[];
   /** Whether the Hub answered; otherwise what is in the cache is all there is. */
   readonly isReachable: boolean;
+  /** Whether the listing is new, and known to be whole. */
+  readonly isWorthKeeping: boolean;
   /** Why it did not answer. */
   readonly cause?: unknown;
 }
@@ -127,7 +129,11 @@ export class HubRepository implements Repository {
     );
   }
 
-  async download(paths: readonly string[]): Promise<string> {
+  download(paths: readonly string[]): Promise<string> {
+    return onDisk(this.#cache.folder, () => this.#download(paths));
+  }
+
+  async #download(paths: readonly string[]): Promise<string> {
     const missing: RemoteFile[] = [], unknown: string[] = [];
     for (const path of new Set(paths)) {
       const file = this.#find(path);
@@ -161,27 +167,24 @@ export class HubRepository implements Repository {
   async #remember(isWritable: boolean): Promise<void> {
     try {
       await this.#cache.saveRef(this.#subject.revision, this.commit);
+      if (!this.#known.isWorthKeeping) return;
       await this.#cache.saveTree(this.commit, this.#known.files.filter((file) => "blobId" in file));
     } catch (error) {
       // A cache folder that may only be read serves what it has.
-      if (isWritable || !isReadOnly(error)) throw diskError(error, this.#cache.folder);
+      if (isWritable || !isReadOnly(error)) throw error;
     }
   }
 
   async open(path: string): Promise<RangeReader> {
-    const { size } = this.#find(path);
-    if (await this.#cache.has(this.commit, { path, size })) {
+    const file = this.#find(path);
+    const { size } = file;
+    if (await onDisk(this.#cache.folder, () => this.#cache.has(this.commit, file))) {
       return new DiskReader(`${this.#cache.snapshot(this.commit)}/${path}`, size);
     }
     if (!this.#known.isReachable) throw this.#notCached([path]);
     const subject = { ...this.#subject, path };
     const url = this.#client.fileUrl(subject, this.commit);
-    return new HubReader(this.#client, subject, { url, size });
+    const hash = "sha256" in file ? file.sha256 : undefined;
+    return new HubReader(this.#client, subject, { url, size, hash });
   }
-}
-
-function isReadOnly(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return error instanceof Deno.errors.PermissionDenied ||
-    error instanceof Deno.errors.NotCapable || code === "EROFS";
 }

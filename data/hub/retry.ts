@@ -16,6 +16,9 @@ export interface RetryLimits {
   readonly longestRetryAfterMilliseconds: number;
   /** A connection on which nothing comes for so long is given up. */
   readonly stallMilliseconds: number;
+  /** A download that is slower than `leastBytesPerSecond` for so long is begun anew, where it is. */
+  readonly slowMilliseconds: number;
+  readonly leastBytesPerSecond: number;
 }
 
 /** About half a minute of pauses in all. */
@@ -25,6 +28,8 @@ export const PATIENT: RetryLimits = {
   longestDelayMilliseconds: 30_000,
   longestRetryAfterMilliseconds: 300_000,
   stallMilliseconds: 30_000,
+  slowMilliseconds: 60_000,
+  leastBytesPerSecond: 10_000,
 };
 
 function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
@@ -101,35 +106,62 @@ export async function retrying<T>(limits: RetryLimits, task: () => Promise<T>): 
   }
 }
 
-/** Gives up on a connection on which nothing comes. */
+type WatchLimits = Pick<
+  RetryLimits,
+  "stallMilliseconds" | "slowMilliseconds" | "leastBytesPerSecond"
+>;
+
+/** Gives up on a connection on which nothing comes, or too little. */
 export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
-  readonly #milliseconds: number;
+  readonly #limits: WatchLimits;
+  #start = performance.now();
+  #bytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Aborts when time is up, or when `outer` does. */
   readonly signal: AbortSignal;
 
-  constructor(milliseconds: number, outer?: AbortSignal) {
-    this.#milliseconds = milliseconds;
+  constructor(limits: WatchLimits, outer?: AbortSignal) {
+    this.#limits = limits;
     this.signal = outer
       ? AbortSignal.any([outer, this.#controller.signal])
       : this.#controller.signal;
-    this.fed();
+    this.fed(0);
   }
 
-  /** Something came: time starts again. */
-  fed(): void {
+  /**
+   * Something came: time starts again.
+   *
+   * @param bytes how much, where speed matters
+   * @throws {TransientError} where it has been too little for long
+   */
+  fed(bytes: number = Infinity): void {
+    const { stallMilliseconds, slowMilliseconds, leastBytesPerSecond } = this.#limits;
+    const seconds = (performance.now() - this.#start) / 1000;
+    this.#bytes += bytes;
+    if (seconds * 1000 >= slowMilliseconds) {
+      const speed = this.#bytes / seconds;
+      if (speed < leastBytesPerSecond) {
+        throw new TransientError(
+          `Cannot go on reading from the Hub: found ${Math.round(speed)} bytes a second for ${
+            Math.round(seconds)
+          } seconds, expected at least ${leastBytesPerSecond}`,
+        );
+      }
+      this.#start = performance.now();
+      this.#bytes = 0;
+    }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () =>
         this.#controller.abort(
           new TransientError(
             `Cannot go on reading from the Hub: found no bytes for ${
-              this.#milliseconds / 1000
+              stallMilliseconds / 1000
             } seconds, expected some`,
           ),
         ),
-      this.#milliseconds,
+      stallMilliseconds,
     );
   }
 

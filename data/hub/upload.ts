@@ -5,8 +5,9 @@
  * the Hub's storage, in parts where it asks for that, and the small ones within the commit.
  */
 import { commitIter, createRepo, HubApiError, modelInfo } from "@huggingface/hub";
-import { HubError } from "./errors.ts";
+import { HubError, isOfDisk, reasonOf } from "./errors.ts";
 import type { RetryLimits } from "./retry.ts";
+import { keepSecret } from "./secrets.ts";
 import { type Part, serverMessage, uploadFetch } from "./upload_fetch.ts";
 
 /** A file to upload. */
@@ -68,7 +69,7 @@ export async function uploadFiles(
   const accessToken = requireToken(token, { name, endpoint });
   const meter = new UploadMeter(files, onProgress);
   const onSent = (part: Part, bytes: number) => meter.sent(part, bytes);
-  const fetch = uploadFetch({ name, endpoint, token: accessToken, retry, onSent });
+  const fetch = uploadFetch({ name, retry, onSent });
   const repo = { type: "model", name } as const;
   const hub = { hubUrl: endpoint, accessToken, fetch };
   try {
@@ -90,7 +91,7 @@ export async function uploadFiles(
     if (commit === undefined) throw new TypeError("no commit");
     return { url: `${endpoint}/${name}`, commit };
   } catch (error) {
-    throw hubError(error, { name, endpoint, token: accessToken });
+    throw hubError(error, { name, endpoint });
   }
 }
 
@@ -101,7 +102,10 @@ interface Target {
 
 /** The token. @throws {HubError} where there is none, or none of the Hub's */
 export function requireToken(token: string | undefined, { name, endpoint }: Target): string {
-  if (token?.startsWith("hf_")) return token;
+  if (token?.startsWith("hf_")) {
+    keepSecret(token);
+    return token;
+  }
   const found = token === undefined ? "no token" : 'a token that does not begin with "hf_"';
   throw new HubError(`Cannot push to "${name}": found ${found}, expected one. ${remedy(endpoint)}`);
 }
@@ -144,16 +148,20 @@ export function publicError(name: string, endpoint: string): HubError {
 }
 
 /** Any failure in words that say what to do. */
-export function hubError(
-  error: unknown,
-  { name, endpoint, token }: Target & { token: string },
-): unknown {
-  if (!(error instanceof HubApiError)) return error;
-  const { statusCode: status, data } = error;
-  const text = serverMessage(JSON.stringify(data ?? {}), token);
-  const found = `status ${status}${text && `, "${text}"`}`;
+export function hubError(error: unknown, { name, endpoint }: Target): unknown {
+  if (error instanceof HubError || isOfDisk(error)) return error;
   const start = `Cannot push to "${name}": found `;
-  const fail = (message: string) => new HubError(start + message, { status, cause: error });
+  if (!(error instanceof HubApiError)) {
+    return new HubError(
+      `${start}an answer that is none of a Hub's ("${
+        reasonOf(error)
+      }"), expected one of ${endpoint}. Is HF_ENDPOINT a Hub?`,
+    );
+  }
+  const { statusCode: status, data } = error;
+  const text = serverMessage(JSON.stringify(data ?? {}));
+  const found = `status ${status}${text && `, "${text}"`}`;
+  const fail = (message: string) => new HubError(start + message, { status });
   if (URL.canParse(error.url) && new URL(error.url).origin !== new URL(endpoint).origin) {
     return fail(
       `${found} from the Hub's storage, expected success. Push again: permissions to send a file end after a while`,

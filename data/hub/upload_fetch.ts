@@ -2,9 +2,10 @@
  * The `fetch` that @huggingface/hub uploads with: bytes are counted as they leave, what fails for a moment is asked again,
  * connections on which nothing moves are given up, and every failure says what to do.
  *
- * Between upload.ts and retry.ts. Ours.
+ * Between upload.ts and client.ts. Ours.
  */
-import { HubError, retryAfter, TransientError } from "./errors.ts";
+import { readText } from "./client.ts";
+import { HubError, reasonOf, retryAfter, TransientError } from "./errors.ts";
 import { retrying, type RetryLimits, Watchdog } from "./retry.ts";
 
 /** A part of a file that is under way. */
@@ -19,10 +20,6 @@ export interface Part {
 export interface UploadContext {
   /** "owner/name". */
   readonly name: string;
-  /** Of the Hub; files go to other hosts. */
-  readonly endpoint: string;
-  /** Is kept out of messages. */
-  readonly token: string;
   readonly retry: RetryLimits;
   /** Called with how much of a part has left; less than before when it is sent again. */
   readonly onSent: (part: Part, bytes: number) => void;
@@ -42,12 +39,16 @@ export function uploadFetch(context: UploadContext): typeof fetch {
  * @throws {TransientError} when asking again may help
  */
 async function send(url: string, init: RequestInit, context: UploadContext): Promise<Response> {
-  using watchdog = new Watchdog(context.retry.stallMilliseconds, init.signal ?? undefined);
+  using watchdog = new Watchdog(context.retry, init.signal ?? undefined);
   const { signal } = watchdog;
   try {
     const body = counted(init, watchdog, context);
     const response = await fetch(url, { ...init, ...(body ? { body } : {}), signal });
-    const text = await response.text();
+    const text = await readText(
+      response.body ?? new Blob([]).stream(),
+      watchdog,
+      `Cannot push to "${context.name}"`,
+    );
     const { status } = response;
     if (status === 408 || status === 429 || status >= 500) throw busy(response, text, context);
     const whole = new Response(status === 204 ? null : text, { status, headers: response.headers });
@@ -60,7 +61,7 @@ async function send(url: string, init: RequestInit, context: UploadContext): Pro
 }
 
 function busy({ status, headers }: Response, text: string, context: UploadContext): HubError {
-  const message = serverMessage(text, context.token);
+  const message = serverMessage(text);
   return new TransientError(
     `Cannot push to "${context.name}": found status ${status}${
       message && `, "${message}"`
@@ -72,26 +73,25 @@ function busy({ status, headers }: Response, text: string, context: UploadContex
   );
 }
 
-/** A failure of the network in words, without the address, which may be signed. */
+/** Any failure of the network in words. */
 function networkError(
   error: unknown,
   isStalled: boolean,
   host: string,
   { name, retry }: UploadContext,
 ): unknown {
-  if (!isStalled && (error instanceof HubError || !(error instanceof TypeError))) return error;
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const reason = cause instanceof Error ? cause.message.replace(/ for url \([^)]*\)/, "") : cause;
-  const found = isStalled ? `nothing moved for ${retry.stallMilliseconds / 1000} seconds` : reason;
+  if (!isStalled && error instanceof HubError) return error;
+  const found = isStalled
+    ? `nothing moved for ${retry.stallMilliseconds / 1000} seconds`
+    : reasonOf(error);
   return new TransientError(
     `Cannot push to "${name}" by ${host}: found "${found}", expected an answer. Check the network, and HF_ENDPOINT ` +
       `if it is set; push again: what has arrived is not sent again`,
-    { cause: error },
   );
 }
 
-/** What a server says about a failure, in one line, without the token. */
-export function serverMessage(text: string, token: string): string {
+/** What a server says about a failure, in one line. */
+export function serverMessage(text: string): string {
   let message = "";
   try {
     const json: unknown = JSON.parse(text);
@@ -99,7 +99,7 @@ export function serverMessage(text: string, token: string): string {
   } catch {
     // Storage answers in XML and proxies in HTML, which tell a user nothing.
   }
-  return message.replaceAll(token, "***").replaceAll(/\s+/g, " ").slice(0, 300);
+  return reasonOf(message).replaceAll(/\s+/g, " ");
 }
 
 /** The body of a request, counted if it is a file or a part of one. */

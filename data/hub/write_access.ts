@@ -20,7 +20,7 @@ export async function requireWriteAccess(
   { endpoint, token, retry, isPrivate }: Omit<UploadOptions, "message" | "onProgress">,
 ): Promise<void> {
   const accessToken = requireToken(token, { name, endpoint });
-  const fetch = uploadFetch({ name, endpoint, token: accessToken, retry, onSent: () => {} });
+  const fetch = uploadFetch({ name, retry, onSent: () => {} });
   const hub = { hubUrl: endpoint, accessToken, fetch };
   try {
     const user = await whoAmI(hub);
@@ -36,7 +36,7 @@ export async function requireWriteAccess(
     const info = await modelInfo({ ...hub, name }).catch(() => undefined); // there is none yet
     if (info && !info.private) throw publicError(name, endpoint);
   } catch (error) {
-    throw hubError(error, { name, endpoint, token: accessToken });
+    throw hubError(error, { name, endpoint });
   }
 }
 

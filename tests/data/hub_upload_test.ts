@@ -1,12 +1,14 @@
 // Tests of data/hub/upload.ts against the local Hub: what arrives, what is asked again, and every refusal in words.
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HubError } from "../../data/hub/errors.ts";
+import { PATIENT } from "../../data/hub/retry.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "../../data/hub/upload.ts";
 import { type HubServer, type Route, startHub } from "../hub/server.ts";
 import { HubStore } from "../hub/store.ts";
 import { uploadRoute } from "../hub/upload_routes.ts";
 
 const RETRY = {
+  ...PATIENT,
   attempts: 5,
   firstDelayMilliseconds: 2,
   longestDelayMilliseconds: 10,

@@ -6,7 +6,10 @@
  * Source: @huggingface/tokenizers, which gives the ids of the Rust original.
  */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { whatIs } from "./file_kind.ts";
 import { pretrainedFolder } from "./pretrained.ts";
+import { forLibrary } from "./tokenizer_json.ts";
+import { isJson } from "./tokenizer_steps.ts";
 
 /** Text to token ids and back. The padding token is the end token, as in nanoVLM. */
 export interface Tokenizer {
@@ -16,11 +19,14 @@ export interface Tokenizer {
   readonly eosTokenId: number;
   /** Its text: appended to a string, it is encoded as that one id. */
   readonly eosToken: string;
-  /** The ids of a text. */
+  /** The ids of a text, of its first million characters where it is longer: no row holds more. */
   encode(text: string): number[];
   /** The text of some ids; bytes that are no UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
 }
+
+/** Characters that are encoded: longer texts fit into no model, and would take minutes and gigabytes. */
+const MOST_CHARACTERS = 1_000_000;
 
 const BYTES_EOS = "<|endoftext|>";
 
@@ -40,11 +46,11 @@ export function byteTokenizer(): Tokenizer {
     eosTokenId: 0,
     eosToken: BYTES_EOS,
     encode(text) {
-      const pieces = text.split(BYTES_EOS).map((piece) => new TextEncoder().encode(piece));
-      return pieces.flatMap((
-        piece,
-        i,
-      ) => [...(i > 0 ? [0] : []), ...Array.from(piece, (b) => b + 1)]);
+      const pieces = text.slice(0, MOST_CHARACTERS).split(BYTES_EOS);
+      return pieces.flatMap((piece, i) => {
+        const ids = Array.from(new TextEncoder().encode(piece), (byte) => byte + 1);
+        return i > 0 ? [0].concat(ids) : ids;
+      });
     },
     decode(ids, options = {}) {
       const bytes: number[] = [];
@@ -59,9 +65,9 @@ export function byteTokenizer(): Tokenizer {
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await Deno.readTextFile(path);
+    bytes = await Deno.readFile(path);
   } catch (cause) {
     throw new Error(
       `Cannot load tokenizer: found no readable file at "${path}", expected a folder with ` +
@@ -69,17 +75,21 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
       { cause },
     );
   }
+  let found = whatIs(bytes);
   try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === "object" && parsed !== null) return parsed as Record<string, unknown>;
+    const parsed: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (isJson(parsed)) return parsed;
+    found = "JSON that is no object";
   } catch (cause) {
-    throw new SyntaxError(
-      `Cannot load tokenizer "${path}": found text that is not JSON, expected a JSON object. ` +
-        `Fetch the file again.`,
-      { cause },
-    );
+    if (found === "a text file") found = `text that is not JSON (${messageOf(cause)})`;
   }
-  throw new SyntaxError(`Cannot load tokenizer "${path}": found no JSON object, expected one`);
+  throw new SyntaxError(
+    `Cannot load tokenizer "${path}": found ${found}, expected a JSON object. Fetch the file again.`,
+  );
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message.slice(0, 200) : String(cause);
 }
 
 /** The text of the end token, which is written as a string or as an object with `content`. */
@@ -107,11 +117,14 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   const eosToken = eosTokenOf(config, dir);
   let inner: HuggingFaceTokenizer;
   try {
-    inner = new HuggingFaceTokenizer(vocabulary, config);
+    const checked = forLibrary(vocabulary);
+    const { additional_special_tokens } = config;
+    const { unk_token } = checked.model;
+    inner = new HuggingFaceTokenizer(checked, { additional_special_tokens, unk_token });
   } catch (cause) {
     throw new SyntaxError(
-      `Cannot load tokenizer "${dir}": found a tokenizer.json that is not one ` +
-        `(${cause instanceof Error ? cause.message : cause}), expected Hugging Face's format`,
+      `Cannot load tokenizer "${dir}": found in tokenizer.json ${messageOf(cause)}. ` +
+        `Take a tokenizer as Hugging Face's Python library writes it.`,
       { cause },
     );
   }
@@ -133,7 +146,15 @@ function wrap(
 ): Tokenizer {
   return {
     ...facts,
-    encode: (text) => (text === "" ? [] : inner.encode(text).ids),
+    encode(text) {
+      const start = text.slice(0, MOST_CHARACTERS);
+      const ids = text === "" ? [] : inner.encode(start).ids;
+      if (ids.every(Number.isInteger)) return ids;
+      throw new RangeError(
+        `Cannot encode "${start.slice(0, 80)}": the tokenizer has no token for a part of it and ` +
+          `none for unknown text, expected one of them. Take another tokenizer.`,
+      );
+    },
     decode(ids, options = {}) {
       const list = Array.from(ids);
       for (const id of list) {
@@ -191,6 +212,9 @@ export class StreamingDecoder {
    * @throws {RangeError} when the id is not in the vocabulary
    */
   push(id: number): string {
+    const isSpecial = this.#tokenizer.decode([id], { skipSpecialTokens: true }) === "" &&
+      this.#tokenizer.decode([id]) !== "";
+    if (isSpecial) return "";
     this.#pending.push(id);
     const text = this.#pendingText();
     const incomplete = text.endsWith("\ufffd");

@@ -105,13 +105,13 @@ Deno.test("loadTokenizer() says which file is damaged and how", async () => {
     await write("tokenizer.json", '{"model": ');
     await assertRejects(() => loadTokenizer(dir), SyntaxError, "not JSON");
     await write("tokenizer.json", "3");
-    await assertRejects(() => loadTokenizer(dir), SyntaxError, "no JSON object");
+    await assertRejects(() => loadTokenizer(dir), SyntaxError, "JSON that is no object");
     await write("tokenizer.json", "{}");
     await assertRejects(() => loadTokenizer(dir), Error, "tokenizer_config.json");
     await write("tokenizer_config.json", "{}");
     await assertRejects(() => loadTokenizer(dir), SyntaxError, "eos_token");
     await write("tokenizer_config.json", '{"eos_token": {"content": "<end>"}}');
-    await assertRejects(() => loadTokenizer(dir), SyntaxError, "not one");
+    await assertRejects(() => loadTokenizer(dir), SyntaxError, "no model");
     const empty = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
     const model = { type: "BPE", vocab: { a: 0, b: 1 }, merges: [] };
     await write("tokenizer.json", JSON.stringify({ ...empty, model, added_tokens: [] }));

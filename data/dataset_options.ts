@@ -11,6 +11,7 @@ const FIELDS = [
   "images",
   "question",
   "answer",
+  "caption",
   "texts",
   "messages",
   "category",

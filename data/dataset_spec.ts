@@ -3,6 +3,7 @@
  * glob, a dataset on the Hub with its configurations, or "shapes". Read by datasets.ts. Ours.
  */
 import { parseRepositoryName } from "./hub.ts";
+import { nearest } from "./record_fields.ts";
 import { kindOf, KNOWN_KINDS } from "./split_files.ts";
 
 /** One source. */
@@ -56,18 +57,42 @@ function parseConfigured(piece: string): SourceSpec | undefined {
   return repository && { kind: "hub", ...repository, configs: [config] };
 }
 
+/** Whether a name that is nothing here can only be meant as one on this machine. */
+function isLocal(piece: string): boolean {
+  const [folder = ""] = piece.split("/", 1);
+  return /^[.~/]|\\|^[a-z]:/i.test(piece) || kindOf(piece) !== undefined ||
+    piece.includes("/") && !/[@:]/.test(piece) && isFolder(folder);
+}
+
+/** What there is where a path leads as far as it can, that may have been meant. */
+function nearPath(piece: string): string | undefined {
+  const names = piece.replaceAll("\\", "/").split("/");
+  const depth = names.findIndex((_, at) => !exists(names.slice(0, at + 1).join("/") || "/"));
+  const folder = names.slice(0, depth).join("/");
+  const wanted = names[depth] ?? "";
+  if (wanted === "" || folder !== "" && !isFolder(folder)) return undefined;
+  const there = [...Deno.readDirSync(folder || (piece.startsWith("/") ? "/" : "."))]
+    .map(({ name }) => name).sort();
+  const [stem = ""] = wanted.split(".", 1);
+  const found = nearest(wanted, there) ??
+    there.find((name) => stem.length > 1 && (name.startsWith(stem) || stem.startsWith(name)));
+  return found && [...names.slice(0, depth), found].join("/");
+}
+
 function parsePiece(piece: string): SourceSpec {
   if (piece === "shapes") return { kind: "shapes" };
   if (exists(piece)) return { kind: "path", path: piece };
   if (GLOB.test(piece)) return { kind: "glob", pattern: piece };
   const configured = parseConfigured(piece);
   if (configured) return configured;
-  const repository = kindOf(piece) ? undefined : parseRepositoryName(piece);
+  const repository = isLocal(piece) ? undefined : parseRepositoryName(piece);
   if (repository) return { kind: "hub", ...repository, configs: [] };
+  const near = nearPath(piece);
   throw new Error(
     `Cannot open dataset "${piece}": found no such file or folder, expected "shapes", a ` +
       `${KNOWN_KINDS} file, a folder or a pattern of them, or a dataset on the Hugging Face ` +
-      `Hub such as "HuggingFaceM4/the_cauldron:ai2d". Check the path.`,
+      `Hub such as "HuggingFaceM4/the_cauldron:ai2d". ` +
+      (near === undefined ? "Check the path." : `Did you mean "${near}"?`),
   );
 }
 
@@ -80,7 +105,7 @@ function parsePiece(piece: string): SourceSpec {
 export function parseDatasetSpec(text: string): SourceSpec[] {
   if (text !== "" && exists(text)) return [{ kind: "path", path: text }];
   const specs: SourceSpec[] = [];
-  for (const piece of text.split(",").map((part) => part.trim())) {
+  for (const piece of text.split(/,(?![^{}]*\})/).map((part) => part.trim())) {
     if (piece === "") {
       throw new Error(
         `Cannot open dataset "${text}": found an empty name, expected names joined by single commas`,

@@ -13,6 +13,7 @@ import { openJson } from "./json_records.ts";
 import { mapSome } from "./local_file.ts";
 import { openFolders, openGlob, openPath } from "./local_sources.ts";
 import { openParquet } from "./parquet.ts";
+import { openPictures } from "./picture_records.ts";
 import { RecordDataset } from "./record_dataset.ts";
 import { GroupCache } from "./records.ts";
 import { RowSubset } from "./row_subset.ts";
@@ -27,12 +28,18 @@ export { type Sample, Samples } from "./samples.ts";
 /** Sources that are opened at once. */
 const SOURCES_AT_ONCE = 4;
 
-const READERS = { parquet: openParquet, arrow: openArrow, json: openJson, csv: openCsv };
+const READERS = {
+  parquet: openParquet,
+  arrow: openArrow,
+  json: openJson,
+  csv: openCsv,
+  pictures: openPictures,
+};
 
 async function findSources(spec: SourceSpec, options: DatasetOptions): Promise<Source[]> {
   if (spec.kind === "shapes") return [{ kind: "shapes", name: "shapes" }];
   if (spec.kind === "path") return [await openPath(spec.path)];
-  if (spec.kind === "glob") return [openGlob(spec.pattern)];
+  if (spec.kind === "glob") return [await openGlob(spec.pattern)];
   if (spec.kind === "folders") return await openFolders(spec.path, spec.configs);
   return await openHubSources(spec, options);
 }
@@ -82,7 +89,10 @@ class Opener {
     }
     const files = await source.files(filesOf(source, split));
     const records = await READERS[source.kind](files, this.#cache);
-    const dataset = await RecordDataset.open(records, source.name, this.#options);
+    const dataset = await RecordDataset.open(
+      { records, name: source.name, folder: source.folder },
+      this.#options,
+    );
     this.isMapped ||= dataset.isMapped;
     return dataset;
   }

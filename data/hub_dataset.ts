@@ -5,7 +5,7 @@
  * Source: the Hub's documentation, "Data files Configuration": `configs` in a dataset card, else
  * the names of folders and files.
  */
-import { posix } from "node:path";
+import picomatch from "picomatch";
 import type { DatasetOptions } from "./dataset_options.ts";
 import { revisionKey } from "./dataset_revisions.ts";
 import { openRepository, type Repository } from "./hub.ts";
@@ -29,7 +29,7 @@ function matching(patterns: unknown, files: readonly string[]): string[] {
   const all = [patterns].flat().filter((one) => typeof one === "string");
   const fits = (file: string) =>
     all.some((pattern) =>
-      file === pattern || posix.matchesGlob(file, pattern.replace(/^\.\//, ""))
+      file === pattern || picomatch.isMatch(file, pattern.replace(/^\.\//, ""))
     );
   return files.filter(fits);
 }

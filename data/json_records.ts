@@ -208,7 +208,8 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
   }
   const { places } = await scanLines(file);
   const lines = { ...common, places };
-  const isLines = places.length > 1 && await readText(lines, 0).then(() => true, () => false);
+  const mayBeLines = places.length > 1 || /l(\.gz)?$|ndjson/i.test(name); // of .jsonl, one line too
+  const isLines = mayBeLines && await readText(lines, 0).then(() => true, () => false);
   const list = isLines || places.length === 0 ? undefined : await recordsInObject(name, file);
   return list ? { ...common, places: list, isList: true } : lines;
 }

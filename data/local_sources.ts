@@ -4,29 +4,65 @@
  *
  * Source: the `datasets` library, Dataset.save_to_disk() and DatasetDict.save_to_disk().
  */
-import { globSync } from "node:fs";
+import { posix } from "node:path";
+import picomatch from "picomatch";
 import { localFile } from "./local_file.ts";
 import type { FileSource } from "./sources.ts";
-import { divideFiles, type FileKind, kindOf, KNOWN_ENDINGS, KNOWN_KINDS } from "./split_files.ts";
-import { type PartName, partOf, type SplitFiles } from "./split_files.ts";
+import {
+  divideFiles,
+  dividePictures,
+  type FileKind,
+  isPicture,
+  kindOf,
+  KNOWN_ENDINGS,
+  KNOWN_KINDS,
+  type PartName,
+  partOf,
+  type SplitFiles,
+} from "./split_files.ts";
 
 /** What save_to_disk() leaves beside the data. */
 const DICT_FILE = "dataset_dict.json";
 const STATE_FILE = "state.json";
 /** Beside pictures, the file that tells of them. */
-const METADATA_FILE = /^metadata\.(jsonl|ndjson|json|csv|tsv|parquet)$/;
+const METADATA_FILE = /(^|\/)metadata\.(jsonl|ndjson|json|csv|tsv|parquet)$/;
 
-function source(name: string, kind: FileKind, splits: SplitFiles): FileSource {
-  return { name, kind, splits, files: (paths) => Promise.resolve(paths.map(localFile)) };
+/** More files than this are no dataset's. */
+const MOST_FILES = 2_000_000;
+/** Folders in folders that are looked into; links can lead around in a ring. */
+const DEEPEST = 12;
+
+/** @param folder holds all that the files name */
+function source(name: string, folder: string, kind: FileKind, splits: SplitFiles): FileSource {
+  return { name, folder, kind, splits, files: (paths) => Promise.resolve(paths.map(localFile)) };
 }
 
-async function namesIn(folder: string): Promise<{ files: string[]; folders: string[] }> {
+/** Whether a name is hidden, or what macOS leaves in archives. */
+function isHidden(name: string): boolean {
+  return name.startsWith(".") || name === "__MACOSX";
+}
+
+/** The paths of all files in a folder, with "/" between folders; hidden ones are left out. */
+async function filesIn(folder: string, depth: number = 0): Promise<string[]> {
   const files: string[] = [];
-  const folders: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    (isDirectory ? folders : files).push(name);
+  for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
+    if (isHidden(name)) continue;
+    const linked = isSymlink ? await Deno.stat(`${folder}/${name}`).catch(() => undefined) : {};
+    if (linked === undefined) continue; // a link to nothing
+    if (!(isDirectory || "isDirectory" in linked && linked.isDirectory)) files.push(name);
+    else if (depth < DEEPEST) {
+      for (const path of await filesIn(`${folder}/${name}`, depth + 1)) {
+        files.push(`${name}/${path}`);
+      }
+    }
+    if (files.length > MOST_FILES) {
+      throw new RangeError(
+        `Cannot open dataset "${folder}": found more than ${MOST_FILES} files, expected a dataset. ` +
+          `Name the folder that holds it.`,
+      );
+    }
   }
-  return { files: files.sort(), folders: folders.sort() };
+  return files.sort();
 }
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
@@ -76,37 +112,74 @@ function several(name: string, kinds: readonly FileKind[]): Error {
   );
 }
 
-/** How much of the paths is a folder that all are in: it tells nothing about parts. */
-function sharedFolder(paths: readonly string[]): number {
+/** The folder that all paths are in, with "/" at its end, or "". */
+function sharedFolder(paths: readonly string[]): string {
   const [first = ""] = paths;
   let length = first.length;
   while (length > 0 && !paths.every((path) => path.startsWith(first.slice(0, length)))) length--;
-  return Math.max(first.lastIndexOf("/", length - 1), first.lastIndexOf("\\", length - 1)) + 1;
+  return first.slice(0, first.lastIndexOf("/", length - 1) + 1);
 }
 
-/** Files of one kind, or undefined where there is none that is known. */
-function sourceOf(name: string, paths: readonly string[]): FileSource | undefined {
-  const kinds = [...new Set(paths.flatMap((path) => kindOf(path) ?? []))];
-  if (kinds.length > 1) throw several(name, kinds);
+/** Files in a folder as a source: data of one kind, or else pictures in folders of their classes. */
+function sourceOf(name: string, folder: string, paths: readonly string[]): FileSource | undefined {
+  const kindsOf = (some: readonly string[]) => new Set(some.flatMap((path) => kindOf(path) ?? []));
+  const mixed = kindsOf(paths);
+  // A .json file beside others often tells of them.
+  const kinds = mixed.size > 1 ? kindsOf(paths.filter((path) => !/\.json$/i.test(path))) : mixed;
   const [kind] = kinds;
-  const files = paths.filter((path) => kindOf(path) === kind);
-  return kind && source(name, kind, divideFiles(files, sharedFolder(files)));
+  if (kinds.size > 1) throw several(name, [...kinds]);
+  const within = (splits: SplitFiles): SplitFiles =>
+    Object.fromEntries(
+      Object.entries(splits).map(([part, its]) => [part, its.map((path) => `${folder}/${path}`)]),
+    );
+  if (kind) {
+    const files = paths.filter((path) => kindOf(path) === kind);
+    const chosen = mixed === kinds ? files : files.filter((path) => !/\.json$/i.test(path));
+    return source(name, folder, kind, within(divideFiles(chosen)));
+  }
+  const pictures = paths.filter(isPicture);
+  if (pictures.length === 0) return undefined;
+  const classes = new Set(pictures.map((path) => path.split("/").at(-2)));
+  if (classes.size > 1) return source(name, folder, "pictures", within(dividePictures(pictures)));
+  throw new Error(
+    `Cannot open dataset "${name}": found ${pictures.length} pictures and no words about them, ` +
+      `expected "metadata.jsonl" with file_name, question and answer for each, or a folder for ` +
+      `each class of pictures, called by what they show.`,
+  );
+}
+
+/** The folders that are configurations of a dataset: not parts, nor "data". */
+function configsOf(paths: readonly string[]): string[] {
+  const folders = paths.flatMap((path) => path.includes("/") ? path.split("/", 1) : []);
+  return [...new Set(folders)].filter((name) => name !== "data" && !partOf(name));
 }
 
 async function openFolder(folder: string): Promise<FileSource> {
-  const { files, folders } = await namesIn(folder);
-  if (files.includes(DICT_FILE)) return source(folder, "arrow", await savedParts(folder));
-  if (files.includes(STATE_FILE)) {
-    return source(folder, "arrow", { whole: await savedFiles(folder) });
+  const all = await filesIn(folder);
+  if (all.includes(DICT_FILE)) return source(folder, folder, "arrow", await savedParts(folder));
+  if (all.includes(STATE_FILE)) {
+    return source(folder, folder, "arrow", { whole: await savedFiles(folder) });
   }
-  const metadata = files.filter((name) => METADATA_FILE.test(name));
-  const chosen = metadata.length > 0 ? metadata : files;
-  const found = sourceOf(folder, chosen.map((name) => `${folder}/${name}`));
+  const data = all.filter((path) => kindOf(path));
+  const metadata = data.filter((path) => METADATA_FILE.test(path));
+  const beside = data.filter((path) => !path.includes("/"));
+  const [chosen = all] = [metadata, beside, data].filter(({ length }) => length > 0);
+  const configs = chosen === data ? configsOf(data) : [];
+  if (configs.length > 1) {
+    throw new Error(
+      `Cannot open dataset "${folder}": found data in its folders "${
+        configs.slice(0, 20).join(", ")
+      }", expected one to be chosen. Write "${folder}:${configs[0]}", several behind commas, or ` +
+        `"${folder}:all".`,
+    );
+  }
+  const found = sourceOf(folder, folder, chosen);
   if (found) return found;
-  const inside = folders.length === 0 ? "" : ` in it, but folders "${folders.join(", ")}"`;
   throw new Error(
-    `Cannot open dataset "${folder}": found no ${KNOWN_KINDS} files${inside}, expected some. Check the path` +
-      (folders.length === 0 ? "." : `, or name a folder in it: "${folder}:${folders[0]}".`),
+    `Cannot open dataset "${folder}": found no ${KNOWN_KINDS} files and no pictures` +
+      `${
+        all.length > 0 ? ` but "${all.slice(0, 5).join(", ")}"` : ""
+      }, expected some. Check the path.`,
   );
 }
 
@@ -117,9 +190,11 @@ async function openFolder(folder: string): Promise<FileSource> {
  * @throws {SyntaxError} when what save_to_disk() wrote is damaged
  */
 export async function openPath(path: string): Promise<FileSource> {
-  if ((await Deno.stat(path)).isDirectory) return await openFolder(path.replace(/(?<=.)\/+$/, ""));
+  if ((await Deno.stat(path)).isDirectory) {
+    return await openFolder(path.replace(/(?<=.)[/\\]+$/, ""));
+  }
   const kind = kindOf(path);
-  if (kind) return source(path, kind, { whole: [path] });
+  if (kind) return source(path, posix.dirname(path.replaceAll("\\", "/")), kind, { whole: [path] });
   throw new Error(
     `Cannot open dataset "${path}": found a file of an unknown kind, expected one of ` +
       `${KNOWN_ENDINGS}. Convert or rename it.`,
@@ -131,8 +206,20 @@ export async function openPath(path: string): Promise<FileSource> {
  *
  * @throws {Error} when there are none that can be read
  */
-export function openGlob(pattern: string): FileSource {
-  const found = sourceOf(pattern, globSync(pattern));
+export async function openGlob(pattern: string): Promise<FileSource> {
+  const given = Deno.build.os === "windows" ? pattern.replaceAll("\\", "/") : pattern;
+  const fixed = posix.dirname(given.slice(0, given.search(/[*?[{]/)) + "x");
+  const rest = given.slice(fixed === "." ? 0 : fixed.length).replace(/^(\.?\/)+/, "");
+  const all = await filesIn(fixed).catch(() => []);
+  const fits: (path: string) => boolean = picomatch(rest);
+  const paths = all.filter((path) => fits(path));
+  // A folder that all are in tells nothing about parts.
+  const shared = sharedFolder(paths);
+  const found = sourceOf(
+    pattern,
+    posix.join(fixed, shared),
+    paths.map((path) => path.slice(shared.length)),
+  );
   if (!found) {
     throw new Error(
       `Cannot open dataset "${pattern}": found no files, expected some that fit and end with one ` +
@@ -141,7 +228,7 @@ export function openGlob(pattern: string): FileSource {
   }
   // Files of one part alone are what was meant, whatever part is asked for.
   const parts = Object.values(found.splits);
-  return parts.length > 1 ? found : source(pattern, found.kind, { whole: parts.flat() });
+  return parts.length > 1 ? found : { ...found, splits: { whole: parts.flat() } };
 }
 
 /**
@@ -150,10 +237,11 @@ export function openGlob(pattern: string): FileSource {
  * @throws {Error} when one is missing or holds no files that can be read
  */
 export async function openFolders(path: string, configs: readonly string[]): Promise<FileSource[]> {
-  const { files, folders } = await namesIn(path);
-  const known = folders.filter((name) => !name.startsWith("."));
+  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
+  const visible = names.filter((name) => !isHidden(name)).sort();
+  const known = visible.filter((name) => Deno.statSync(`${path}/${name}`).isDirectory);
   const chosen = configs.flatMap((name) => name === "all" && !known.includes(name) ? known : name);
-  const missing = chosen.find((name) => ![...known, ...files].includes(name));
+  const missing = chosen.find((name) => !names.includes(name));
   if (missing !== undefined) {
     throw new Error(
       `Cannot open dataset "${path}:${missing}": found no such folder in it, expected one of "${

@@ -3,15 +3,27 @@
  *
  * Source: nanoVLM v0.1, data/datasets.py: of several pictures the first counts.
  */
+import { classNames, KNOWN_NAMES } from "./columns.ts";
 import type { Dataset, Row, RowGroup, Turn } from "./dataset.ts";
 import type { DatasetOptions } from "./dataset_options.ts";
 import { questionCategory } from "./question_category.ts";
-import { wrongField } from "./record_fields.ts";
+import { nearest, PictureError } from "./record_fields.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
+import { readInFolder } from "./safe_path.ts";
 import { KNOWN_SCHEMAS, type LabelledTurn, recognize, type Schema } from "./schemas.ts";
 
 /** Rows whose labels are looked at before anything else. */
 const SURVEY_ROWS = 1000;
+/** Rows in which there must be a picture, where no column is one. */
+const ROWS_WITH_PICTURE = 20;
+
+/** The files, and what to call them. */
+export interface OpenedSource {
+  readonly records: RecordSource;
+  readonly name: string;
+  /** Where pictures are that are named by paths; absent where none are followed. */
+  readonly folder?: string | undefined;
+}
 
 /** Rows of records. */
 export class RecordDataset implements Dataset {
@@ -19,17 +31,20 @@ export class RecordDataset implements Dataset {
   readonly rows: number;
   readonly format: Dataset["format"];
   readonly columns: readonly string[];
+  readonly notes?: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly mayLackTurns: boolean;
   /** Whether names of columns that the user gave were of use. */
   readonly isMapped: boolean;
   readonly #source: RecordSource;
+  readonly #folder: string | undefined;
   readonly #schema: Schema;
   /** Whether labels tell questions apart; where they are all the same, the questions' words do. */
   #labelsVary = false;
 
-  private constructor(source: RecordSource, schema: Schema, name: string) {
+  private constructor({ records: source, name, folder }: OpenedSource, schema: Schema) {
     this.#source = source;
+    this.#folder = folder;
     this.#schema = schema;
     this.name = name;
     this.rows = source.rows;
@@ -38,35 +53,41 @@ export class RecordDataset implements Dataset {
     this.mayLackTurns = schema.hasFilter;
     this.isMapped = schema.isMapped;
     if (source.groups) this.groups = source.groups;
+    if (schema.asked) this.notes = [noteOf(name, schema.asked)];
   }
 
   /**
    * Recognizes the schema.
    *
-   * @param source the opened files
-   * @param name what to call the dataset
    * @throws {TypeError} when the columns are of no known schema
    * @throws {RangeError} when there are no rows
    */
   static async open(
-    source: RecordSource,
-    name: string,
-    { columns = {}, minimumRatings = {} }: DatasetOptions,
+    opened: OpenedSource,
+    { columns: names = {}, minimumRatings: minimum = {} }: DatasetOptions,
   ): Promise<RecordDataset> {
-    if (source.rows === 0) {
+    const { records: { rows, columns, features }, name } = opened;
+    if (rows === 0) {
       throw new RangeError(`Cannot open dataset "${name}": found no rows, expected at least one`);
     }
-    const schema = recognize(source.columns, columns, minimumRatings);
-    if (!schema) {
-      throw new TypeError(
-        `Cannot open dataset "${name}": found columns "${source.columns.join(", ")}", expected ` +
-          `${KNOWN_SCHEMAS}. Say which columns hold them, as with: ` +
-          `--columns image=COLUMN,question=COLUMN,answer=COLUMN`,
-      );
-    }
-    const dataset = new RecordDataset(source, schema, name);
+    const schema = recognize(columns, { names, minimum, classes: classNames(features) });
+    if (!schema) throw unknownSchema(name, columns);
+    opened.records.requireColumns?.(schema.needed);
+    const dataset = new RecordDataset(opened, schema);
+    const isAmongMessages = schema.pictureColumns.some((one) => schema.turnColumns.includes(one));
+    if (isAmongMessages && !await dataset.#hasPicture()) throw unknownSchema(name, columns);
     await dataset.#surveyLabels();
     return dataset;
+  }
+
+  /** Whether one of the first rows has a picture among its messages. */
+  async #hasPicture(): Promise<boolean> {
+    let row = 0;
+    for await (const record of this.#source.select(this.#schema.pictureColumns)) {
+      if (record && attempt(() => this.#schema.picture(record))) return true;
+      if (++row >= ROWS_WITH_PICTURE) break;
+    }
+    return false;
   }
 
   /** Looks through the first 1,000 rows, or until two labels have been seen. */
@@ -76,7 +97,7 @@ export class RecordDataset implements Dataset {
     const labels = new Set<string>();
     let row = 0;
     for await (const record of this.#source.select(turnColumns)) {
-      for (const { label } of (record && attempt(() => turns(record))) ?? []) {
+      for (const { label } of (record && attempt(() => turns(record, row))) ?? []) {
         if (label !== undefined) labels.add(label);
       }
       this.#labelsVary = labels.size > 1;
@@ -85,7 +106,8 @@ export class RecordDataset implements Dataset {
   }
 
   #turn = ({ question, answer, label }: LabelledTurn): Turn => {
-    const category = (this.#labelsVary ? label : undefined) ?? questionCategory(question);
+    const category = (this.#labelsVary ? label : undefined) ?? this.#schema.asked?.kind ??
+      questionCategory(question);
     return { question, answer, category };
   };
 
@@ -93,8 +115,12 @@ export class RecordDataset implements Dataset {
     const picture = this.#schema.picture(record);
     if ("bytes" in picture) return picture;
     const { path } = picture;
-    if (!this.#source.readPicture) throw wrongField("image", path, "a picture file's bytes");
-    return { bytes: await this.#source.readPicture(index, path), path };
+    if (this.#folder === undefined) {
+      throw new PictureError(
+        `Cannot read picture "${path}": found a path on the Hub, expected the bytes of a file`,
+      );
+    }
+    return { bytes: await readInFolder(path, this.#folder, this.#source.fileOf(index)), path };
   }
 
   /**
@@ -103,14 +129,20 @@ export class RecordDataset implements Dataset {
    * @throws {RangeError} when there is no such row
    * @throws {TypeError} when a field is missing or of the wrong kind
    * @throws {SyntaxError} when the file is damaged
-   * @throws {Error} when a picture is not in the dataset's folder
+   * @throws {PictureError} when there is no picture, or none in the dataset's folder
    */
   async row(index: number): Promise<Row> {
     const record = await this.#source.record(index);
-    const turns = this.#schema.turns(record).map(this.#turn);
+    const turns = this.#schema.turns(record, index).map(this.#turn);
     const { bytes, path } = await this.#image(record, index);
     const place = `${this.name}, row ${index}`;
     return { image: bytes, imageName: path ? `${place}, ${path}` : place, turns };
+  }
+
+  rowName(index: number): string {
+    const place = this.#source.place?.(index);
+    const isSame = place === undefined || place === `row ${index} of "${this.name}"`;
+    return `${this.name}, row ${index}${isSame ? "" : ` (${place})`}`;
   }
 
   hold(numbers: readonly number[], next?: number): void {
@@ -127,7 +159,8 @@ export class RecordDataset implements Dataset {
     if (hasOneTurn) return counts;
     let row = 0;
     for await (const record of this.#source.select(turnColumns)) {
-      counts[row++] = record ? attempt(() => turns(record).length) ?? 1 : 1;
+      counts[row] = record ? attempt(() => turns(record, row).length) ?? 1 : 1;
+      row++;
     }
     return counts;
   }
@@ -137,10 +170,29 @@ export class RecordDataset implements Dataset {
     const { turnColumns, turns } = this.#schema;
     let row = 0;
     for await (const record of this.#source.select(turnColumns)) {
-      yield (record && attempt(() => turns(record).map(this.#turn))) ?? UNREADABLE;
+      yield (record && attempt(() => turns(record, row).map(this.#turn))) ?? UNREADABLE;
       if (++row >= most) return;
     }
   }
+}
+
+/** Says what is asked where the data ask nothing. */
+function noteOf(name: string, { questions, kind }: NonNullable<Schema["asked"]>): string {
+  const list = questions.map((question) => `"${question}"`);
+  return `${name} has a ${kind} for each picture and no questions: it is asked ` +
+    (list.length === 1 ? list[0] : `${list.slice(0, -1).join(", ")} and ${list.at(-1)} in turn`);
+}
+
+function unknownSchema(name: string, columns: readonly string[]): TypeError {
+  const hints = columns.flatMap((column) => {
+    const known = KNOWN_NAMES.includes(column) ? undefined : nearest(column, KNOWN_NAMES);
+    return known === undefined ? [] : [`"${known}" instead of "${column}"`];
+  });
+  return new TypeError(
+    `Cannot open dataset "${name}": found columns "${columns.join(", ")}", expected ` +
+      `${KNOWN_SCHEMAS}.${hints.length > 0 ? ` Perhaps ${hints.join(", ")}.` : ""} Say which ` +
+      `columns hold them, as with: --columns image=COLUMN,question=COLUMN,answer=COLUMN`,
+  );
 }
 
 /** Stands for the questions of a row that cannot be read. */

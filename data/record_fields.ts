@@ -1,18 +1,43 @@
 /**
- * Takes fields out of records and checks their kinds; below schemas.ts. Ours.
+ * Takes fields out of records and checks their kinds; below messages.ts and schemas.ts. Ours.
  */
+import { closestMatch } from "leven";
 import type { DataRecord } from "./records.ts";
+
+/** A row's picture is missing, or not where the row says. */
+export class PictureError extends TypeError {
+  override name = "PictureError";
+}
 
 function kindOf(value: unknown): string {
   if (value === null || value === undefined) return "nothing";
-  return Array.isArray(value) ? "a list" : `a value of type ${typeof value}`;
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "a struct";
+  return `a value of type ${typeof value}`;
 }
 
-/** The error for a field of the wrong kind. */
-export function wrongField(field: string, value: unknown, expected: string): TypeError {
-  return new TypeError(
-    `Cannot read field "${field}": found ${kindOf(value)}, expected ${expected}`,
-  );
+/** The known name that a wrong one was perhaps meant to be. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const lower = new Map(known.map((one) => [one.toLowerCase(), one]));
+  const most = Math.ceil(name.length / 3);
+  const found = closestMatch(name.toLowerCase(), [...lower.keys()], { maxDistance: most });
+  return found === undefined ? undefined : lower.get(found);
+}
+
+/** What is said of a field of the wrong kind. */
+function wrong(field: string, value: unknown, expected: string, record?: DataRecord): string {
+  const other = record && value === undefined ? nearest(field, Object.keys(record)) : undefined;
+  const hint = other === undefined ? "" : `. Is it called "${other}" there?`;
+  return `Cannot read field "${field}": found ${kindOf(value)}, expected ${expected}${hint}`;
+}
+
+/** The error for a field of the wrong kind; `record` is what it was looked for in. */
+export function wrongField(
+  field: string,
+  value: unknown,
+  expected: string,
+  record?: DataRecord,
+): TypeError {
+  return new TypeError(wrong(field, value, expected, record));
 }
 
 /** The text that a value is, also where the file does not mark its bytes as text. */
@@ -24,23 +49,81 @@ export function textOf(value: unknown): string | undefined {
 /** @throws {TypeError} when it is no text */
 export function readString(record: DataRecord, field: string): string {
   const text = textOf(record[field]);
-  if (text === undefined) throw wrongField(field, record[field], "text");
+  if (text === undefined) throw wrongField(field, record[field], "text", record);
   return text;
 }
 
 /** @throws {TypeError} when it is no struct */
 export function readRecord(value: unknown, field: string): DataRecord {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrongField(field, value, "a struct");
+  if (!isRecord(value)) throw wrongField(field, value, "a struct");
+  return value;
+}
+
+/** Whether a value has named fields. */
+export function isRecord(value: unknown): value is DataRecord {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof Uint8Array) && !(value instanceof Date);
+}
+
+/** A list that stands in a text as JSON, as it has to in CSV. */
+function listInText(value: unknown): unknown {
+  const text = textOf(value);
+  if (!text?.trimStart().startsWith("[")) return value;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return value;
   }
-  return value as DataRecord;
+}
+
+/** Records of lists of the same length are lists of records: `datasets` stores them so. */
+function listOf(value: unknown): unknown {
+  const list = listInText(value);
+  if (!isRecord(list)) return list;
+  const columns = Object.entries(list);
+  const [, first] = columns[0] ?? [];
+  if (!Array.isArray(first) || !columns.every(([, one]) => Array.isArray(one))) return list;
+  return first.map((_, at) =>
+    Object.fromEntries(columns.map(([name, one]) => [name, (one as unknown[])[at]]))
+  );
 }
 
 /** @throws {TypeError} when it is no list */
 export function readList(record: DataRecord, field: string): unknown[] {
-  const value = record[field];
-  if (!Array.isArray(value)) throw wrongField(field, value, "a list");
-  return value;
+  const list = listOf(record[field]);
+  if (!Array.isArray(list)) throw wrongField(field, record[field], "a list", record);
+  return list;
+}
+
+/** What is most frequent; of several the one that came first. */
+export function mostFrequent<T>(values: readonly T[]): T | undefined {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  return [...counts].find(([, count]) => count === most)?.[0];
+}
+
+/**
+ * A value as an answer in words: text, a number, a truth value, a date, or the name of a class. Of
+ * a list of answers the first counts; of a list of structs, which several people's answers are, the
+ * most frequent.
+ *
+ * @param names of classes, where numbers stand for them
+ * @returns undefined where it is nothing of these
+ */
+export function answerOf(value: unknown, names?: readonly string[]): string | undefined {
+  if (typeof value === "number" || typeof value === "bigint") {
+    return names ? names[Number(value)] : Number.isNaN(value) ? undefined : String(value);
+  }
+  if (typeof value === "boolean") return String(value);
+  if (value instanceof Date) return value.toISOString().replace(/T00:00:00\.000Z$/, "");
+  const list = listOf(value);
+  if (Array.isArray(list)) {
+    const all = list.map((one) => answerOf(one, names));
+    return isRecord(list[0]) ? mostFrequent(all.filter((one) => one !== undefined)) : all[0];
+  }
+  if (!isRecord(list)) return textOf(list);
+  return list["answer"] === undefined ? answerOf(list["text"]) : answerOf(list["answer"], names);
 }
 
 /** A picture: its file's bytes, or where they are, and the name it goes by. */
@@ -48,19 +131,44 @@ export type Picture =
   | { readonly bytes: Uint8Array; readonly path: string }
   | { readonly path: string };
 
+/** How picture files of a known type begin, in Base64: JPEG, PNG, GIF, WebP, BMP, TIFF. */
+const BASE64 = /^(\/9j\/|iVBORw0KGgo|R0lGOD|UklGR|Qk[\w+/]{4}A|SUkqA|TU0AK)[\w+/\s]{40,}={0,2}\s*$/;
+
+/** The bytes in a "data:" URL or in plain Base64, or undefined where a text is neither. */
+function bytesIn(text: string, field: string): Uint8Array | undefined {
+  const [, base64 = BASE64.test(text) ? text : undefined] =
+    /^data:[^,]*;base64,(.*)$/is.exec(text) ?? [];
+  try {
+    return base64 === undefined ? undefined : Uint8Array.fromBase64(base64);
+  } catch (cause) {
+    throw new PictureError(
+      `Cannot read field "${field}": found damaged Base64, expected that of a picture file`,
+      { cause },
+    );
+  }
+}
+
 /**
- * The first picture of a field: a list or a single one, each of them the bytes of a file, a struct
- * of `bytes` and `path`, or a path.
+ * The picture that a value is: of a list the first; the bytes of a file, also in Base64 or a
+ * "data:" URL; a path; or a struct of `bytes` and `path`, or of the `url` or `data` of a message.
  *
- * @throws {TypeError} when there is none
+ * @throws {PictureError} when there is none
  */
-export function readPicture(record: DataRecord, field: string): Picture {
-  const value = record[field];
-  const first = Array.isArray(value) ? value[0] : value;
-  if (first === null || first === undefined) throw wrongField(field, first, "a picture");
-  if (first instanceof Uint8Array) return { bytes: first, path: "" };
-  if (typeof first === "string") return { path: first };
-  const { bytes, path } = readRecord(first, field);
-  if (!(bytes instanceof Uint8Array)) throw wrongField(`${field}.bytes`, bytes, "a picture file");
-  return { bytes, path: textOf(path) ?? "" };
+export function pictureOf(value: unknown, field: string, record?: DataRecord): Picture {
+  const list = listInText(value);
+  const first = Array.isArray(list) ? list[0] : list;
+  if (first instanceof Uint8Array && first.length > 0) return { bytes: first, path: "" };
+  if (typeof first === "string") {
+    const bytes = bytesIn(first, field);
+    return bytes ? { bytes, path: "" } : { path: first };
+  }
+  if (!isRecord(first)) throw new PictureError(wrong(field, first, "a picture", record));
+  const path = textOf(first["path"]) ?? "";
+  const bytes = [first["bytes"], first["url"], first["data"]].find((one) => (one ?? "") !== "");
+  if (bytes !== undefined) {
+    const picture = pictureOf(bytes, `${field}.bytes`);
+    return path === "" ? picture : { ...picture, path };
+  }
+  if (path !== "") return { path };
+  throw new PictureError(wrong(`${field}.bytes`, first["bytes"], "a picture file"));
 }

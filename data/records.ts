@@ -45,14 +45,14 @@ export interface RecordSource {
   readonly features?: string;
   /** What to call a record in messages: its file, and its row or line in it. */
   place?(index: number): string;
+  /** The name of the file that a record is from. */
+  fileOf(index: number): string;
   /**
    * Checks that all files have columns; absent where each record has columns of its own.
    *
    * @throws {TypeError} when one lacks one
    */
   requireColumns?(columns: readonly string[]): void;
-  /** The bytes of a picture that a record names by its path; absent where paths are not followed. */
-  readPicture?(index: number, path: string): Promise<Uint8Array>;
 }
 
 /** A group of neighbouring records that can be read. */
@@ -150,6 +150,10 @@ export class GroupedRecords implements RecordSource {
   place(index: number): string {
     const file = this.groups[findRange(this.groups, index)]?.file;
     return file ? `row ${index - file.start} of "${file.name}"` : `row ${index}`;
+  }
+
+  fileOf(index: number): string {
+    return this.groups[findRange(this.groups, index)]?.file.name ?? "";
   }
 
   requireColumns(columns: readonly string[]): void {

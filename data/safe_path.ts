@@ -1,13 +1,15 @@
 /**
  * Pictures that a dataset names by paths: read only from the dataset's own folder, whatever the
- * dataset says. Below text_records.ts. Ours.
+ * dataset says. Below record_dataset.ts. Ours.
  */
+import { isAbsolute, resolve, sep } from "node:path";
+import { PictureError } from "./record_fields.ts";
 
 /** The largest picture file that is read, in bytes. */
 const LARGEST_PICTURE = 2 ** 28;
 
 function refuse(path: string, found: string, cause?: unknown): Error {
-  return new Error(
+  return new PictureError(
     `Cannot read picture "${
       path.slice(0, 200)
     }": found ${found}, expected the path of a file in the ` +
@@ -16,48 +18,51 @@ function refuse(path: string, found: string, cause?: unknown): Error {
   );
 }
 
-/**
- * The path's parts.
- *
- * @throws {Error} when it is a URL, absolute, or leads upward
- */
-function partsOf(path: string): string[] {
-  if (/^[a-z][a-z0-9+.-]+:/i.test(path)) throw refuse(path, "a URL, which is never fetched");
-  const normalized = path.replaceAll("\\", "/");
-  if (/^(\/|[a-z]:)/i.test(normalized)) throw refuse(path, "an absolute path");
-  if (normalized.includes("\0")) throw refuse(path, "a NUL character");
-  const parts = normalized.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..")) throw refuse(path, `".."`);
-  if (parts.length === 0) throw refuse(path, "no name");
-  return parts;
+function isInside(folder: string, path: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+/** The file that a path means, or undefined where there is none. */
+async function find(path: string, root: string, folders: readonly string[]) {
+  // As it is written, and as it is meant where it was written on Windows.
+  for (const name of new Set([path, path.replaceAll("\\", "/")])) {
+    const isWhole = isAbsolute(name) || /^[a-z]:[\\/]/i.test(name);
+    for (const folder of folders) {
+      const full = resolve(folder, name);
+      if (!isWhole && !isInside(resolve(root), full)) throw refuse(path, `".." out of the folder`);
+      const real = await Deno.realPath(full).catch(() => undefined);
+      const isOutside = real === undefined || !isInside(await Deno.realPath(root), real);
+      if (isWhole && isOutside) throw refuse(path, "an absolute path out of the folder");
+      if (real === undefined) continue;
+      if (isOutside) throw refuse(path, "a symbolic link out of the folder");
+      return real;
+    }
+  }
 }
 
 /**
  * Reads a picture file in a folder.
  *
- * @param folder the dataset's
- * @param path what the dataset says, relative to the folder; "/" and "\" are the same
- * @throws {Error} when the path leads out of the folder, by a symbolic link too, or to no file
- * @throws {RangeError} when the file is larger than 256 MiB
+ * @param path what the dataset says; "/" and "\" are the same
+ * @param root the dataset's folder
+ * @param beside the file that says it: the path is relative to its folder or else to `root`
+ * @throws {PictureError} when the path leads out of the folder, by a symbolic link too, to no file,
+ * or to one of more than 256 MiB
  */
-export async function readInFolder(folder: string, path: string): Promise<Uint8Array> {
-  const joined = [folder, ...partsOf(path)].join("/");
-  let real: string;
-  try {
-    real = await Deno.realPath(joined);
-  } catch (cause) {
-    throw refuse(path, "no such file", cause);
-  }
-  const root = (await Deno.realPath(folder)).replace(/[/\\]$/, "");
-  if (!/[/\\]/.test(real.charAt(root.length)) || !real.startsWith(root)) {
-    throw refuse(path, "a symbolic link out of the folder");
-  }
+export async function readInFolder(
+  path: string,
+  root: string,
+  beside: string,
+): Promise<Uint8Array> {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) throw refuse(path, "a URL, which is never fetched");
+  if (path.includes("\0")) throw refuse(path, "a NUL character");
+  if (/^[./\\]*$/.test(path)) throw refuse(path, "no name");
+  const real = await find(path, root, [resolve(beside, ".."), root]);
+  if (real === undefined) throw refuse(path, "no such file");
   const { isFile, size } = await Deno.stat(real); // a pipe would never end
   if (!isFile) throw refuse(path, "something that is no file");
   if (size > LARGEST_PICTURE) {
-    throw new RangeError(
-      `Cannot read picture "${path}": found ${size} bytes, expected at most ${LARGEST_PICTURE}`,
-    );
+    throw refuse(path, `${size} bytes, which are more than ${LARGEST_PICTURE}`);
   }
   return await Deno.readFile(real);
 }

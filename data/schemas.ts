@@ -4,14 +4,18 @@
  *
  * Source: the dataset cards of HuggingFaceM4/the_cauldron, HuggingFaceM4/FineVision and
  * Lin-Chen/MMStar; nanoVLM's data/datasets.py, for FineVision's ratings at its version of October
- * 2025: a question is left out if one of its ratings is below the minimum.
+ * 2025: a question is left out if one of its ratings is below the minimum. The `datasets` library's
+ * imagefolder, LLaVA and TRL for the other forms.
  */
+import { CLASSES, type ClassNames, columnOf, findFields, type Found } from "./columns.ts";
 import type { ColumnNames, MinimumRatings, RecordField } from "./dataset_options.ts";
 import { RATINGS } from "./dataset_options.ts";
+import { isMessages, pictureInMessages, turnsOf } from "./messages.ts";
 import {
+  answerOf,
   type Picture,
+  pictureOf,
   readList,
-  readPicture,
   readRecord,
   readString,
   textOf,
@@ -29,104 +33,153 @@ export interface LabelledTurn {
 /** How the records of a dataset are understood. */
 export interface Schema {
   readonly format: "vqa" | "multiple-choice";
+  /** Columns that must be there. */
+  readonly needed: readonly string[];
   /** Columns that `turns()` reads. */
   readonly turnColumns: readonly string[];
+  /** Columns that `picture()` reads. */
+  readonly pictureColumns: readonly string[];
   /** Whether every record has exactly one question. */
   readonly hasOneTurn: boolean;
   /** Whether questions may be left out for their ratings. */
   readonly hasFilter: boolean;
   /** Whether names of columns that the user gave were of use. */
   readonly isMapped: boolean;
-  /** @throws {TypeError} when a field is missing or of the wrong kind */
-  turns(record: DataRecord): LabelledTurn[];
-  /** @throws {TypeError} when there is no picture */
+  /** The questions that are asked where records have only answers, and the kind that they are of. */
+  readonly asked: { readonly questions: readonly string[]; readonly kind: string } | undefined;
+  /**
+   * The questions of a record.
+   *
+   * @param index the record's number
+   * @throws {TypeError} when a field is missing or of the wrong kind
+   */
+  turns(record: DataRecord, index: number): LabelledTurn[];
+  /** @throws {PictureError} when there is no picture */
   picture(record: DataRecord): Picture;
 }
 
-/** The columns in which to find fields; a field that there is no column for is absent. */
-type Found = Readonly<Partial<Record<RecordField, string>>>;
+/** What the records of a kind are read with. */
+interface Reading {
+  readonly found: Found;
+  readonly classes: ClassNames;
+  readonly index: number;
+}
 
 interface Kind {
   /** Fields that must be there, besides `image` or `images`. */
   readonly fields: readonly RecordField[];
-  turns(record: DataRecord, found: Found): LabelledTurn[];
+  readonly hasOneTurn?: boolean;
+  readonly asked?: NonNullable<Schema["asked"]>;
+  turns(record: DataRecord, reading: Reading): LabelledTurn[];
+}
+
+/** What is asked for captions, in turn. */
+const CAPTION_QUESTIONS = [
+  "What does the picture show?",
+  "Describe the picture.",
+  "What can be seen in the picture?",
+  "Write a caption for the picture.",
+];
+
+/** What is asked for classes. */
+const CLASS_QUESTION = "What is it?";
+
+/** Places of pictures in questions: "<image>" in LLaVA's data, "<image 1>", "<|image|>" in others. */
+const PLACES = /<\|?image(?:[ _]?\d+)?\|?>/g;
+
+/** A question without places of pictures, as LLaVA takes them out. */
+function withoutPlaces(question: string): string {
+  return question.search(PLACES) < 0 ? question : question.replaceAll(PLACES, "").trim();
+}
+
+/** The kind of questions that a record names. */
+function labelOf(record: DataRecord, { found: { category }, classes }: Reading) {
+  return category && answerOf(record[category], classes.get(category));
 }
 
 /** The texts of The Cauldron and FineVision: questions of a `user` with answers. */
-function cauldronTurns(record: DataRecord, { texts = "texts", category }: Found): LabelledTurn[] {
+function cauldronTurns(record: DataRecord, reading: Reading): LabelledTurn[] {
+  const { texts = "texts" } = reading.found;
   return readList(record, texts).map((value) => {
     const text = readRecord(value, texts);
     return {
-      question: readString(text, "user"),
+      question: withoutPlaces(readString(text, "user")),
       answer: readString(text, "assistant"),
-      label: textOf(text["source"]) ?? (category && textOf(record[category])),
+      label: textOf(text["source"]) ?? labelOf(record, reading),
     };
   });
 }
 
-/** A message's text: itself, or its parts but for places of pictures. */
-function contentOf(message: DataRecord): string {
-  const { content } = message;
-  if (!Array.isArray(content)) return readString(message, "content");
-  return content.map((value) => {
-    const part = readRecord(value, "content");
-    const kind = readString(part, "type");
-    if (kind === "text") return readString(part, "text");
-    if (kind === "image") return "";
-    throw new TypeError(
-      `Cannot read field "content": found a part of type "${kind}", expected "text" or "image"`,
-    );
-  }).join("");
+function labelled(turns: readonly [string, string][], label: string | undefined): LabelledTurn[] {
+  return turns.map(([question, answer]) => ({ question: withoutPlaces(question), answer, label }));
 }
 
 /** Messages in turn of a user and an assistant. */
-function messageTurns(
-  record: DataRecord,
-  { messages = "messages", category }: Found,
-): LabelledTurn[] {
-  const all = readList(record, messages).map((value, at) => {
-    const message = readRecord(value, messages);
-    const role = readString(message, "role");
-    const expected = at % 2 === 0 ? "user" : "assistant";
-    if (role === expected) return contentOf(message);
-    throw new TypeError(
-      `Cannot read field "${messages}": found role "${role}" at place ${
-        at + 1
-      }, expected "${expected}"`,
-    );
-  });
-  if (all.length % 2 === 1) {
-    throw new TypeError(
-      `Cannot read field "${messages}": found a question at the end, expected an answer behind it`,
-    );
-  }
-  const label = category && textOf(record[category]);
-  return all.flatMap((question, at) =>
-    at % 2 === 0 ? [{ question, answer: all[at + 1] ?? "", label }] : []
-  );
+function messageTurns(record: DataRecord, reading: Reading): LabelledTurn[] {
+  const { messages = "messages" } = reading.found;
+  return labelled(turnsOf(readList(record, messages), messages), labelOf(record, reading));
 }
 
-/** One question with its answer. */
-function singleTurn(
+/** The answer in words; a number where there are choices is the place of one of them. */
+function readAnswer(
   record: DataRecord,
-  { question = "question", answer = "answer", category }: Found,
-): LabelledTurn[] {
-  return [{
-    question: readString(record, question),
-    answer: readString(record, answer),
-    label: category && textOf(record[category]),
-  }];
+  { found: { answer = "answer" }, classes }: Reading,
+): string {
+  const value = record[answer];
+  const choices = record["choices"] ?? record["options"];
+  const isPlace = Array.isArray(choices) && /^(number|bigint)$/.test(typeof value);
+  const text = isPlace ? textOf(choices[Number(value)]) : answerOf(value, classes.get(answer));
+  if (text !== undefined) return text;
+  throw wrongField(answer, value, "text, a number or a list of them", record);
+}
+
+/** One question with its answer; in TRL's form of messages perhaps several. */
+function singleTurn(record: DataRecord, reading: Reading): LabelledTurn[] {
+  const { question = "question", answer = "answer", category: _ } = reading.found;
+  const label = labelOf(record, reading);
+  if (isMessages(record[question])) {
+    const all = [...readList(record, question), ...readList(record, answer)];
+    return labelled(turnsOf(all, question), label);
+  }
+  return labelled([[readString(record, question), readAnswer(record, reading)]], label);
+}
+
+/** Captions, each asked for in another way. */
+function captionTurns(record: DataRecord, { found, index }: Reading): LabelledTurn[] {
+  const { caption = "caption" } = found;
+  const captions = [record[caption]].flat().map((one) => answerOf(one));
+  return captions.map((answer, at) => {
+    if (answer === undefined) throw wrongField(caption, record[caption], "text", record);
+    const question = CAPTION_QUESTIONS[(index + at) % CAPTION_QUESTIONS.length] ?? "";
+    return { question, answer, label: undefined };
+  });
+}
+
+/** The class of what is in the picture. */
+function classTurns(record: DataRecord, reading: Reading): LabelledTurn[] {
+  return [{ question: CLASS_QUESTION, answer: readAnswer(record, reading), label: undefined }];
 }
 
 const KINDS: readonly Kind[] = [
   { fields: ["texts"], turns: cauldronTurns },
   { fields: ["messages"], turns: messageTurns },
-  { fields: ["question", "answer"], turns: singleTurn },
+  { fields: ["question", "answer"], turns: singleTurn, hasOneTurn: true },
+  {
+    fields: ["caption"],
+    turns: captionTurns,
+    asked: { questions: CAPTION_QUESTIONS, kind: "caption" },
+  },
+  {
+    fields: ["answer"],
+    turns: classTurns,
+    hasOneTurn: true,
+    asked: { questions: [CLASS_QUESTION], kind: "class" },
+  },
 ];
 
 /** For the error message. */
-export const KNOWN_SCHEMAS = "images, texts (The Cauldron, FineVision) or image, question, " +
-  "answer, category, l2_category (MMStar) or image, question, answer or image, messages";
+export const KNOWN_SCHEMAS = "a picture (image, picture, photo, file_name, …) with question and " +
+  "answer, messages, conversations, texts, a caption or a label";
 
 /** A column that only MMStar has; its answers are letters. */
 const MMSTAR_COLUMN = "l2_category";
@@ -148,16 +201,15 @@ function filterOf(columns: readonly string[], minimum: MinimumRatings) {
   return { columns: rated.map(({ column }) => column), hasFilter, isGood };
 }
 
-/**
- * The columns in which to find fields: those that the user names, if all of them are there, and
- * those that are called like fields.
- */
-function findFields(columns: readonly string[], names: ColumnNames): Found {
-  const own = ["image", "images", "texts", "messages", "question", "answer", "category"] as const;
-  const found: Partial<Record<RecordField, string>> = {};
-  for (const field of own) if (columns.includes(field)) found[field] = field;
-  if (!found.category && columns.includes("source")) found.category = "source";
-  return { ...found, ...names };
+/** The kind of records with these fields; what the user names goes before what is there besides. */
+function kindOf(columns: readonly string[], found: Found, names: ColumnNames): Kind | undefined {
+  const isNamed = (kind: Kind) => kind.fields.some((field) => names[field] !== undefined);
+  const kinds = KINDS.filter(({ fields }) => fields.every((field) => found[field] !== undefined));
+  const kind = kinds.find(isNamed) ?? kinds[0];
+  const label = columnOf(columns, CLASSES);
+  // A caption beside a class: either could be meant.
+  if (kind?.asked && kinds.length > 1 && label !== undefined && !isNamed(kind)) return undefined;
+  return kind;
 }
 
 /**
@@ -170,28 +222,50 @@ function findFields(columns: readonly string[], names: ColumnNames): Found {
  */
 export function recognize(
   columns: readonly string[],
-  names: ColumnNames,
-  minimum: MinimumRatings,
+  { names, minimum, classes }: {
+    names: ColumnNames;
+    minimum: MinimumRatings;
+    classes: ClassNames;
+  },
 ): Schema | undefined {
   const named = Object.values(names);
   const isMapped = named.length > 0 && named.every((name) => columns.includes(name));
-  const found = findFields(columns, isMapped ? names : {});
-  const fits = (kind: Kind) => kind.fields.every((field) => found[field] !== undefined);
-  // What the user names goes before what is there besides.
-  const isNamed = (kind: Kind) => isMapped && kind.fields.some((field) => names[field]);
-  const kind = KINDS.find((one) => fits(one) && isNamed(one)) ?? KINDS.find(fits);
-  const image = isMapped && names.image ? names.image : found.images ?? found.image;
-  if (!kind || image === undefined) return undefined;
+  const given = isMapped ? names : {};
+  const fields = findFields(columns, given);
+  const isAsked = fields.question !== undefined || given.answer !== undefined;
+  const label = columnOf(columns, CLASSES);
+  // Without a question only what is called like a class is one.
+  const { answer: _, ...others } = fields;
+  const found: Found = isAsked
+    ? fields
+    : label === undefined
+    ? others
+    : { ...others, answer: label };
+  const kind = kindOf(columns, found, given);
+  const image = given.image ?? given.images ?? found.images ?? found.image;
+  const messages = kind?.turns === messageTurns ? found.messages : undefined;
+  if (!kind || (image === undefined && messages === undefined)) return undefined;
   const { columns: ratings, hasFilter, isGood } = filterOf(columns, minimum);
-  const category = found.category === undefined ? [] : [found.category];
+  const more = [
+    found.category ?? [],
+    ["choices", "options"].filter((one) => columns.includes(one)),
+  ];
   const isChoice = kind.turns === singleTurn && columns.includes(MMSTAR_COLUMN) && !isMapped;
+  const own = kind.fields.flatMap((field) => found[field] ?? []);
   return {
     format: isChoice ? "multiple-choice" : "vqa",
-    turnColumns: [...kind.fields.flatMap((field) => found[field] ?? []), ...ratings, ...category],
-    hasOneTurn: kind.turns === singleTurn && !hasFilter,
+    needed: [...own, image ?? []].flat(),
+    turnColumns: [...new Set([...own, ...ratings, ...more.flat()])],
+    pictureColumns: [image ?? messages ?? ""],
+    hasOneTurn: kind.hasOneTurn === true && !hasFilter && found.question !== "prompt",
     hasFilter,
     isMapped,
-    turns: (record) => kind.turns(record, found).filter((_, turn) => isGood(record, turn)),
-    picture: (record) => readPicture(record, image),
+    asked: kind.asked,
+    turns: (record, index) =>
+      kind.turns(record, { found, classes, index }).filter((_, turn) => isGood(record, turn)),
+    picture: (record) =>
+      image === undefined && messages !== undefined
+        ? pictureInMessages(readList(record, messages), messages)
+        : pictureOf(record[image ?? ""], image ?? "", record),
   };
 }

@@ -11,6 +11,8 @@ export interface FileSource {
   readonly name: string;
   readonly kind: FileKind;
   readonly splits: SplitFiles;
+  /** The folder in which pictures are that files name by paths; absent where none are followed. */
+  readonly folder?: string;
   /** Makes files readable, given by paths in `splits`. */
   files(paths: readonly string[]): Promise<DataFile[]>;
 }

@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, FileKind>> = {
 const NO_DATA = /(^|[/\\])(config|dataset_dict|dataset_infos?|state)\.json$/;
 
 /** A kind of files. */
-export type FileKind = "parquet" | "arrow" | "json" | "csv";
+export type FileKind = "parquet" | "arrow" | "json" | "csv" | "pictures";
 
 /** The kinds, for messages. */
 export const KNOWN_KINDS = "Parquet, Arrow, JSON, CSV or TSV";
@@ -52,6 +52,11 @@ export function kindOf(path: string): FileKind | undefined {
     : KINDS[ending.toLowerCase()];
 }
 
+/** Whether a file is a picture, by how its name ends. */
+export function isPicture(path: string): boolean {
+  return /\.(png|jpe?g|jfif|webp|gif|tiff?|bmp)$/i.test(path);
+}
+
 /** The part that a name such as "val" or "train" means. */
 export function partOf(name: string): PartName | undefined {
   return PARTS.find((part) => new RegExp(`^(${WORDS[part]})$`, "i").test(name));
@@ -63,14 +68,25 @@ function partOfPath(path: string): PartName | undefined {
   return words.map(partOf).findLast((part) => part !== undefined);
 }
 
-/**
- * Sorts files into parts; files without a part are left out if others have one.
- *
- * @param skip characters at the beginning of all paths that tell nothing
- */
-export function divideFiles(paths: readonly string[], skip = 0): SplitFiles {
+/** Sorts files into parts; files without a part are left out if others have one. */
+function divide(
+  paths: readonly string[],
+  partOfOne: (path: string) => PartName | undefined,
+): SplitFiles {
   const sorted = [...paths].sort();
-  const divided = Map.groupBy(sorted, (path) => partOfPath(path.slice(skip)));
+  const divided = Map.groupBy(sorted, partOfOne);
   divided.delete(undefined);
   return divided.size === 0 ? { whole: sorted } : Object.fromEntries(divided);
+}
+
+/** Sorts files of data into parts, by words in their paths. */
+export function divideFiles(paths: readonly string[]): SplitFiles {
+  return divide(paths, partOfPath);
+}
+
+/** Sorts pictures in folders of classes into parts, by folders above these. */
+export function dividePictures(paths: readonly string[]): SplitFiles {
+  const partAbove = (path: string) =>
+    path.split("/").slice(0, -2).map(partOf).findLast((part) => part !== undefined);
+  return divide(paths, partAbove);
 }

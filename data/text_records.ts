@@ -7,7 +7,6 @@ import type { RangeReader } from "./hub.ts";
 import { whatIs } from "./file_kind.ts";
 import type { DataFile } from "./local_file.ts";
 import { type DataRecord, findRange, noSuchRecord, type RecordSource } from "./records.ts";
-import { readInFolder } from "./safe_path.ts";
 
 /** The longest record that is read, in bytes. */
 const LONGEST_RECORD = 2 ** 26;
@@ -276,9 +275,8 @@ class TextRecords implements RecordSource {
     return placeOf(file, index - file.start + (file.skipped ?? 0));
   }
 
-  async readPicture(index: number, path: string): Promise<Uint8Array> {
-    const { name } = this.#locate(index);
-    return await readInFolder(name.replace(/[^/\\]*$/, "") || ".", path);
+  fileOf(index: number): string {
+    return this.#locate(index).name;
   }
 }
 

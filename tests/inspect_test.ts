@@ -26,6 +26,17 @@ function inspect(...args: string[]): Promise<Outcome> {
   return runProcess(Deno.execPath(), ["run", ...permissions, "--quiet", "inspect.ts", ...args]);
 }
 
+Deno.test("deno task data may do what a pattern takes", () =>
+  inFolder(async (folder) => {
+    const args = ["task", "-q", "data", `${folder}/tr*-[0-9].{parquet,csv}`, "--html"];
+    const { code, stdout, stderr } = await runProcess(Deno.execPath(), [
+      ...args,
+      `${folder}/x.html`,
+    ]);
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stdout, "2 rows");
+  }));
+
 Deno.test("inspect.ts shows a dataset and writes its page", () =>
   inFolder(async (folder) => {
     const path = `${folder}/page.html`;

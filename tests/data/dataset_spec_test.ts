@@ -58,6 +58,10 @@ Deno.test("parseDatasetSpec() prefers what is on this machine", async () => {
         kind: "glob",
         pattern: "data/**",
       }],
+      "a.{csv,tsv},{b,c}/*": [{ kind: "glob", pattern: "a.{csv,tsv}" }, {
+        kind: "glob",
+        pattern: "{b,c}/*",
+      }],
       "owner/other:b,*": [{ kind: "hub", name: "owner/other", configs: ["b"] }, {
         kind: "glob",
         pattern: "*",

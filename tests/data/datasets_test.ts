@@ -5,6 +5,7 @@ import { decodeImage } from "../../data/image.ts";
 import { localFile } from "../../data/local_file.ts";
 import { openParquet } from "../../data/parquet.ts";
 import { questionCategory } from "../../data/question_category.ts";
+import { PictureError } from "../../data/record_fields.ts";
 import { GroupCache } from "../../data/records.ts";
 import {
   goldenImage,
@@ -155,13 +156,13 @@ Deno.test("openDataset() takes source as the category where it varies", () =>
 Deno.test("openDataset() lists the columns that it found and those that it knows", () =>
   inTemporaryFolder(async (dir) => {
     const path = `${dir}/wrong.parquet`;
-    writeColumns(path, [{ name: "picture", data: ["a"] }, { name: "label", data: [1] }]);
+    writeColumns(path, [{ name: "imagery", data: ["a"] }, { name: "awnser", data: [1] }]);
     const error = await assertRejects(() => openDataset(path, "train"), TypeError);
     for (
       const part of [
-        "picture, label",
-        "images, texts (The Cauldron, FineVision)",
-        "(MMStar)",
+        "imagery, awnser",
+        "texts",
+        '"answer" instead of "awnser"',
         "--columns",
         path,
       ]
@@ -186,7 +187,7 @@ Deno.test("a dataset names a missing picture or a field of the wrong kind when i
       data: ["A"],
     }]);
     const wrong = await openDataset(flat, "train");
-    await assertRejects(async () => await wrong.row(0), TypeError, '"image"');
+    await assertRejects(async () => await wrong.row(0), PictureError, '"a"');
   }));
 
 Deno.test("openDataset() explains missing paths, empty folders and damaged files", () =>

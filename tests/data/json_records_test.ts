@@ -69,10 +69,12 @@ Deno.test("messages become questions with answers, in turn", () =>
       { question: "is it red?", answer: "yes", category: "yes/no" },
       { question: "why?", answer: "so", category: "why" },
     ]);
-    const row4 = ["an answer behind it", 'role "assistant" at place 1', '"system"', '"video"'];
-    for (const [at, part] of row4.entries()) {
-      await assertRejects(async () => await dataset.row(at + 1), TypeError, part);
+    const wrong = ["an answer behind it", "an answer behind it", undefined, '"video"'];
+    for (const [at, part] of wrong.entries()) {
+      if (part) await assertRejects(async () => await dataset.row(at + 1), TypeError, part);
     }
+    const afterSystem = { question: "?", answer: "!", category: "other" };
+    assertEquals((await dataset.row(3)).turns, [afterSystem]);
     assertEquals(await dataset.turnCounts(), Uint32Array.of(2, 1, 1, 1, 1, 0));
   }));
 
@@ -152,11 +154,12 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
       return new Response("");
     });
     const refused = {
-      [`${dir}/data/in.png`]: "absolute path",
+      [`${dir}/out.png`]: "absolute path",
+      [`${dir}/data/../out.png`]: "absolute path",
+      [`${dir}/data/link.png`]: "absolute path",
       "../out.png": '".."',
       "sub/../../out.png": '".."',
       "..\\out.png": '".."',
-      "sub/../in.png": '".."',
       "C:\\out.png": "absolute path",
       "\\\\host\\share\\out.png": "absolute path",
       "link.png": "symbolic link",
@@ -164,7 +167,7 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
       "linked2/near.png": "symbolic link",
       [`http://127.0.0.1:${server.addr.port}/a.png`]: "URL",
       [`file://${dir}/data/in.png`]: "URL",
-      "data:image/png;base64,iVBORw0KGgo=": "URL",
+      "data:image/png;base64,=!": "damaged Base64",
       "none.png": "no such file",
       "in.png/x": "no such file",
       "sub": "no file",
@@ -174,11 +177,12 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
     };
     const paths = Object.keys(refused);
     const file = `${dir}/data/a.jsonl`;
-    write(file, line("in.png"), line("inner.png"), ...paths.map((path) => line(path)));
+    const inside = ["in.png", "inner.png", "none/../in.png", `${dir}/data/in.png`];
+    write(file, ...inside.map((path) => line(path)), ...paths.map((path) => line(path)));
     const dataset = await open(file);
-    for (const row of [0, 1]) assertEquals((await dataset.row(row)).image, PNG);
+    for (const row of inside.keys()) assertEquals((await dataset.row(row)).image, PNG);
     for (const [at, path] of paths.entries()) {
-      const error = await assertRejects(async () => await dataset.row(2 + at), Error);
+      const error = await assertRejects(async () => await dataset.row(inside.length + at), Error);
       assertStringIncludes(error.message, refused[path]!, path);
     }
     assertEquals(asked, 0);

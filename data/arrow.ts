@@ -1,16 +1,25 @@
 /**
- * Arrow IPC files and streams, such as `datasets.save_to_disk` writes, read batch by batch: a scan
- * over the messages' heads finds the batches, and each is decoded alone behind the schema.
- * record_dataset.ts makes rows of what comes out.
+ * Arrow IPC files and streams, such as `datasets.save_to_disk` writes, and Feather files, read batch
+ * by batch: a scan over the messages' heads finds the batches, and each is decoded alone behind the
+ * schema and the dictionaries that it needs. record_dataset.ts makes rows of what comes out.
  *
- * Source: apache-arrow; the Arrow columnar format, "Serialization and Interprocess Communication".
+ * Source: flechette; the Arrow columnar format, "Serialization and Interprocess Communication".
  */
-import { Message, MessageHeader, RecordBatchReader, Vector } from "apache-arrow";
-import type { RangeReader } from "./hub.ts";
-import { checkMessage } from "./arrow_check.ts";
-import type { DataFile } from "./local_file.ts";
+import { zstdDecompressSync } from "node:zlib";
 import {
-  checkRows,
+  CompressionType,
+  type DataType,
+  setCompressionCodec,
+  type Table,
+  tableFromIPC,
+} from "@uwdata/flechette";
+import { type MessageHead, readHead } from "./arrow_check.ts";
+import { checkValues, toPlain } from "./arrow_values.ts";
+import type { RangeReader } from "./hub.ts";
+import type { DataFile } from "./local_file.ts";
+import { unpackLz4 } from "./lz4.ts";
+import { checkCount, checkUnpacked } from "./record_limits.ts";
+import {
   type DataRecord,
   type GroupCache,
   type GroupIndex,
@@ -20,125 +29,151 @@ import {
 
 /** What the `datasets` library writes its features under. */
 const FEATURES_KEY = "huggingface";
-/** A file begins so, before the messages of a stream; 2 more bytes fill up to 8. */
+/** A file begins and ends so, around the messages of a stream; 2 more bytes fill up to 8. */
 const FILE_MAGIC = "ARROW1";
 const CONTINUATION = 0xffffffff;
 /** The longest head of a message, in bytes: a schema of very many columns. */
 const LONGEST_HEAD = 2 ** 24;
-const END_OF_STREAM = Uint8Array.of(255, 255, 255, 255, 0, 0, 0, 0);
+/** More digits than a decimal can have: its power of ten would take hours. */
+const MOST_DIGITS = 76;
+/** As Parquet files are read. */
+const OPTIONS = { useBigInt: true, useDate: true };
+
+setCompressionCodec(CompressionType.LZ4_FRAME, { decode: unpackLz4, encode: (bytes) => bytes });
+setCompressionCodec(CompressionType.ZSTD, {
+  decode: (bytes, length) => zstdDecompressSync(bytes, { maxOutputLength: length }),
+  encode: (bytes) => bytes,
+});
 
 /** A message: a head that describes it, and a body of buffers. */
 interface Place {
   readonly start: number;
   readonly headBytes: number;
-  readonly bodyBytes: number;
-  readonly message: Message;
+  readonly head: MessageHead;
 }
 
 async function readMessage(file: RangeReader, start: number): Promise<Place | undefined> {
-  if (start + 8 > file.byteLength) throw new Error("its end before the end of its stream");
-  const view = new DataView(await file.slice(start, start + 8));
-  const isMarked = view.getUint32(0, true) === CONTINUATION; // not so before Arrow 0.15
+  const left = file.byteLength - start;
+  const view = new DataView(await file.slice(start, start + Math.min(8, left)));
+  // Before Arrow 0.15, the length stood alone.
+  const isMarked = left >= 8 && view.getUint32(0, true) === CONTINUATION;
   const length = view.getUint32(isMarked ? 4 : 0, true);
   if (length === 0) return undefined;
   const headBytes = length + (isMarked ? 8 : 4);
-  if (length > LONGEST_HEAD || start + headBytes > file.byteLength) {
+  if (length > LONGEST_HEAD || headBytes > left) {
     throw new Error(`a message's head of ${length} bytes at byte ${start}`);
   }
-  const head = new Uint8Array(await file.slice(start + headBytes - length, start + headBytes));
-  checkMessage(head);
-  const message = Message.decode(head);
-  const bodyBytes = message.bodyLength;
-  if (bodyBytes < 0 || start + headBytes + bodyBytes > file.byteLength) {
-    throw new Error(`a message's body of ${bodyBytes} bytes at byte ${start + headBytes}`);
+  const bytes = new Uint8Array(await file.slice(start + headBytes - length, start + headBytes));
+  const head = readHead(bytes);
+  if (head.bodyBytes < 0 || headBytes + head.bodyBytes > left) {
+    throw new Error(`a message's body of ${head.bodyBytes} bytes at byte ${start + headBytes}`);
   }
-  return { start, headBytes, bodyBytes, message };
+  for (const { offset, length } of head.buffers) {
+    if (offset < 0 || length < 0 || offset + length > head.bodyBytes) {
+      throw new Error(`a buffer from byte ${offset} to ${offset + length} of a message`);
+    }
+  }
+  return { start, headBytes, head };
 }
 
-async function readMessages(file: RangeReader): Promise<Place[]> {
-  const magic = await file.slice(0, FILE_MAGIC.length);
-  let start = new TextDecoder().decode(magic) === FILE_MAGIC ? 8 : 0;
+/** Where the messages of the file format end: at the footer, which repeats where they are. */
+async function endOfMessages(file: RangeReader): Promise<number> {
+  const end = file.byteLength - FILE_MAGIC.length - 4;
+  if (end < 0) throw new Error(`${file.byteLength} bytes`);
+  const bytes = await file.slice(end, file.byteLength);
+  const magic = new TextDecoder().decode(bytes.slice(4));
+  if (magic !== FILE_MAGIC) throw new Error(`"${magic}" at its end instead of "${FILE_MAGIC}"`);
+  return end - new DataView(bytes).getInt32(0, true);
+}
+
+/** The messages, and whether they are of the file format. */
+async function readMessages(file: RangeReader): Promise<{ places: Place[]; isFile: boolean }> {
+  const magic = new TextDecoder().decode(await file.slice(0, FILE_MAGIC.length));
+  const isFile = magic === FILE_MAGIC;
+  const end = isFile ? await endOfMessages(file) : file.byteLength;
   const places: Place[] = [];
-  while (true) {
+  for (let start = isFile ? 8 : 0; start < end;) {
     const place = await readMessage(file, start);
-    if (!place) return places;
+    if (!place) break;
     places.push(place);
-    start += place.headBytes + place.bodyBytes;
+    start += place.headBytes + place.head.bodyBytes;
   }
+  return { places, isFile };
 }
 
-/** The number of rows of a batch whose parts agree about it. */
-function rowsOf({ message, bodyBytes }: Place, columns: number): number {
-  if (!message.isRecordBatch()) throw new Error("a message that is no batch");
-  const { length, nodes, buffers } = message.header();
-  for (const node of [{ length }, ...nodes]) checkRows(node.length, bodyBytes);
-  if (columns > 0 && nodes[0]?.length !== length) {
-    throw new Error(`${nodes[0]?.length} values in the first column for ${length} rows`);
+/** A message's bytes, when what it unpacks to is not too much. */
+async function readPart(file: RangeReader, { start, headBytes, head }: Place) {
+  const { bodyBytes, buffers, isPacked, counts, rows } = head;
+  const part = new Uint8Array(await file.slice(start, start + headBytes + bodyBytes));
+  let bytes = bodyBytes;
+  if (isPacked) {
+    const body = new DataView(part.buffer, headBytes);
+    // In front of each buffer is its length unpacked, or -1 where it is not packed.
+    const lengths = buffers.map(({ offset, length }) =>
+      length === 0 ? 0 : Number(body.getBigInt64(offset, true))
+    );
+    bytes = lengths.reduce((sum, length) => sum + Math.abs(length), bytes);
+    checkUnpacked(bytes, bodyBytes);
   }
-  const outside = buffers.find((one) => one.offset < 0 || one.offset + one.length > bodyBytes);
-  if (outside) throw new Error(`a buffer up to byte ${outside.offset + outside.length} of a batch`);
-  return length;
+  for (const count of [rows, ...counts]) checkCount(count, bytes);
+  return part;
 }
 
-/**
- * A value without Arrow's wrappings: vectors become arrays, structs plain objects.
- *
- * @param most items that a list can have
- */
-function toPlain(value: unknown, most: number): unknown {
-  if (value instanceof Vector) {
-    if (value.length > most) throw new Error(`a list of ${value.length} items`);
-    return Array.from(value, (item) => toPlain(item, most));
-  }
-  const isStruct = typeof value === "object" && value !== null && "toJSON" in value &&
-    !(value instanceof Uint8Array) && !(value instanceof Date);
-  if (!isStruct) return value;
-  const fields = Object.entries((value as { toJSON(): object }).toJSON());
-  return Object.fromEntries(fields.map(([name, field]) => [name, toPlain(field, most)]));
-}
-
-/** Decodes a batch, which stands behind the schema and all dictionaries in a stream of its own. */
+/** Decodes a batch behind the schema and dictionaries. */
 async function readBatch(
   file: RangeReader,
   places: readonly Place[],
-  columns: readonly string[] | undefined,
+  columns: readonly string[],
 ): Promise<DataRecord[]> {
   const parts: Uint8Array[] = [];
-  const bodyBytes = places.reduce((sum, place) => sum + place.bodyBytes, 0);
-  for (const { start, headBytes, bodyBytes } of places) {
-    parts.push(new Uint8Array(await file.slice(start, start + headBytes + bodyBytes)));
-  }
-  const records: DataRecord[] = [];
-  for (const batch of RecordBatchReader.from([...parts, END_OF_STREAM])) {
-    const vectors = batch.schema.fields.flatMap(({ name }, at) => {
-      const vector = batch.getChildAt(at);
-      return vector && (columns?.includes(name) ?? true) ? [{ name, vector }] : [];
-    });
-    for (let row = 0; row < batch.numRows; row++) {
-      const fields = vectors.map(({ name, vector }) => [name, toPlain(vector.get(row), bodyBytes)]);
-      records.push(Object.fromEntries(fields));
-    }
-  }
-  return records;
+  for (const place of places) parts.push(await readPart(file, place));
+  const { schema, children, numRows } = tableFromIPC(parts, OPTIONS) as Table;
+  const rows = places.at(-1)?.head.rows ?? 0;
+  const chosen = schema.fields.flatMap(({ name }, at) => {
+    const [batch] = children[at]?.data ?? [];
+    if (!batch || !columns.includes(name)) return [];
+    checkValues(batch);
+    return [{ name, batch }];
+  });
+  if (children.length > 0 && numRows !== rows) throw new Error(`${numRows} of ${rows} rows`);
+  const known = new WeakMap<object, unknown>();
+  return Array.from(
+    { length: rows },
+    (_, row) =>
+      Object.fromEntries(chosen.map(({ name, batch }) => [name, toPlain(batch.at(row), known)])),
+  );
 }
 
-function groupsOf(file: RangeReader, places: readonly Place[]): GroupIndex {
-  const [schema] = places;
-  if (!schema?.message.isSchema()) throw new Error("no schema at its beginning");
-  const header = schema.message.header();
-  const columns = header.fields.map((field) => field.name);
-  const isBatch = ({ message }: Place) => message.headerType === MessageHeader.RecordBatch;
-  const before = places.filter((place) => !isBatch(place)); // the schema and dictionaries
-  const groups = places.filter(isBatch).map((place) => {
-    const rows = rowsOf(place, columns.length);
-    const read = async (chosen?: readonly string[]) => {
-      const records = await readBatch(file, [...before, place], chosen);
-      if (records.length !== rows) throw new Error(`${records.length} of ${rows} rows`);
-      return records;
-    };
-    return { rows, bytes: place.bodyBytes, read };
+/** Refuses types that the library would not survive. */
+function checkType(type: DataType): void {
+  if ("scale" in type && Math.abs(type.scale) > MOST_DIGITS) {
+    throw new Error(`a decimal number of ${type.scale} digits`);
+  }
+  if ("dictionary" in type) checkType(type.dictionary);
+  if ("children" in type) { for (const child of type.children ?? []) checkType(child.type); }
+}
+
+async function index(file: RangeReader): Promise<GroupIndex> {
+  const { places, isFile } = await readMessages(file);
+  const [first] = places;
+  if (first?.head.kind !== "schema") throw new Error("no schema at its beginning");
+  const { schema } = tableFromIPC([await readPart(file, first)]);
+  if (schema.endianness !== 0) throw new Error("numbers whose highest byte is first");
+  for (const { type } of schema.fields) checkType(type);
+  const columns = schema.fields.map(({ name }) => name);
+  const known = new Map<number | undefined, readonly Place[]>();
+  const dictionaries = () => [...known.values()].flat();
+  const groups = places.flatMap((place) => {
+    const { kind, id, isDelta, rows, bodyBytes } = place.head;
+    if (kind === "dictionary") known.set(id, isDelta ? [...known.get(id) ?? [], place] : [place]);
+    if (kind !== "batch") return [];
+    // A stream's dictionaries may be replaced between batches, a file's are the same for all.
+    const before = isFile ? undefined : dictionaries();
+    const read = (chosen: readonly string[] = columns) =>
+      readBatch(file, [first, ...before ?? dictionaries(), place], chosen);
+    return [{ rows, bytes: bodyBytes, read }];
   });
-  return { columns, groups, features: header.metadata.get(FEATURES_KEY) };
+  return { columns, groups, features: schema.metadata?.get(FEATURES_KEY) };
 }
 
 /**
@@ -152,6 +187,5 @@ export async function openArrow(
   files: readonly DataFile[],
   cache: GroupCache,
 ): Promise<RecordSource> {
-  const index = async (file: RangeReader) => groupsOf(file, await readMessages(file));
   return await openGrouped(files, cache, { kind: "an Arrow file", index });
 }

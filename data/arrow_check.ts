@@ -1,6 +1,6 @@
 /**
- * Checks the head of an Arrow message before apache-arrow decodes it, which trusts every offset and
- * count in it: with broken ones it would run on for hours or fill the memory. Below arrow.ts.
+ * Reads the head of an Arrow message, and checks it before flechette does, which trusts every offset
+ * and count in it: with broken ones it would run on for hours or fill the memory. Below arrow.ts.
  *
  * Source: the FlatBuffers binary format; Arrow's Message.fbs and Schema.fbs, whose numbers of fields
  * these are.
@@ -10,6 +10,8 @@
 type Target =
   /** Items of so many bytes each; a text's are 1. */
   | { readonly itemBytes: number }
+  /** A table of the kind that the scalar field before it tells. */
+  | { readonly kinds: Readonly<Record<number, Table>> }
   | { readonly table: () => Table; readonly isList?: boolean };
 
 /** A table's fields that point at something, by their numbers. */
@@ -18,12 +20,13 @@ type Table = Readonly<Record<number, Target>>;
 const TEXT: Target = { itemBytes: 1 };
 const KEY_VALUE: Table = { 0: TEXT, 1: TEXT };
 const KEY_VALUES: Target = { table: () => KEY_VALUE, isList: true };
-/** Types hold little: at most a time zone or a list of numbers, whose places their readers check. */
-const TYPE: Table = {};
-const DICTIONARY: Table = { 1: { table: () => TYPE } };
+const SCALARS: Table = {};
+/** Types that hold more than scalars, by their numbers: times, and unions. */
+const TYPES: Readonly<Record<number, Table>> = { 10: { 1: TEXT }, 14: { 1: { itemBytes: 4 } } };
+const DICTIONARY: Table = { 1: { table: () => SCALARS } };
 const FIELD: Table = {
   0: TEXT,
-  3: { table: () => TYPE },
+  3: { kinds: TYPES },
   4: { table: () => DICTIONARY },
   5: { table: () => FIELD, isList: true },
   6: KEY_VALUES,
@@ -32,12 +35,37 @@ const SCHEMA: Table = { 1: { table: () => FIELD, isList: true }, 2: KEY_VALUES }
 const RECORD_BATCH: Table = {
   1: { itemBytes: 16 },
   2: { itemBytes: 16 },
-  3: { table: () => TYPE },
+  3: { table: () => SCALARS },
   4: { itemBytes: 8 },
 };
 const DICTIONARY_BATCH: Table = { 1: { table: () => RECORD_BATCH } };
 /** By the number of the header's type. */
-const HEADERS = [TYPE, SCHEMA, DICTIONARY_BATCH, RECORD_BATCH];
+const HEADERS: Readonly<Record<number, Table>> = {
+  1: SCHEMA,
+  2: DICTIONARY_BATCH,
+  3: RECORD_BATCH,
+};
+
+/** A piece of a message's body. */
+interface Region {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a message's head says. */
+export interface MessageHead {
+  readonly kind: "schema" | "dictionary" | "batch";
+  readonly bodyBytes: number;
+  /** Of a dictionary: which one, and whether it goes on with what was there of it. */
+  readonly id?: number;
+  readonly isDelta?: boolean;
+  /** Of batches and dictionaries. */
+  readonly rows: number;
+  /** Numbers of values of all columns and what is in them. */
+  readonly counts: readonly number[];
+  readonly buffers: readonly Region[];
+  readonly isPacked: boolean;
+}
 
 /** Where a field is, in bytes before the table's own; 0 where it is left out. */
 function fieldOffset(view: DataView, table: number, field: number): number {
@@ -70,7 +98,11 @@ class Checker {
       if (offset === 0) continue;
       const place = this.#follow(table + offset);
       if ("itemBytes" in target) this.#count(place, target.itemBytes);
-      else if (!target.isList) this.check(place, target.table());
+      else if ("kinds" in target) {
+        const scalar = fieldOffset(this.#view, table, Number(field) - 1);
+        const type = scalar === 0 ? 0 : this.#view.getUint8(table + scalar);
+        this.check(place, target.kinds[type] ?? SCALARS);
+      } else if (!target.isList) this.check(place, target.table());
       else {
         const count = this.#count(place, 4);
         for (let item = 0; item < count; item++) {
@@ -88,21 +120,65 @@ class Checker {
     return count;
   }
 
-  message(): void {
+  #field(table: number, field: number): number | undefined {
+    const offset = fieldOffset(this.#view, table, field);
+    return offset === 0 ? undefined : table + offset;
+  }
+
+  /** A scalar of 8 bytes. */
+  #long(place: number | undefined): number {
+    return place === undefined ? 0 : Number(this.#view.getBigInt64(place, true));
+  }
+
+  /** Pairs of numbers of 8 bytes. */
+  #pairs(table: number, field: number): [number, number][] {
+    const at = this.#field(table, field);
+    if (at === undefined) return [];
+    const place = this.#follow(at);
+    return Array.from({ length: this.#count(place, 16) }, (_, item) => {
+      const pair = place + 4 + 16 * item;
+      return [this.#long(pair), this.#long(pair + 8)];
+    });
+  }
+
+  message(): MessageHead {
     const table = this.#follow(0);
-    const typeOffset = fieldOffset(this.#view, table, 1);
-    const type = typeOffset === 0 ? 0 : this.#view.getUint8(table + typeOffset);
-    const header = HEADERS[type];
-    if (!header) throw new Error(`a message of type ${type}`);
-    this.check(table, { 2: { table: () => header }, 4: KEY_VALUES });
+    const typePlace = this.#field(table, 1);
+    const type = typePlace === undefined ? 0 : this.#view.getUint8(typePlace);
+    const kind = HEADERS[type];
+    const headerPlace = this.#field(table, 2);
+    if (!kind || headerPlace === undefined) throw new Error(`a message of type ${type}`);
+    this.check(table, { 2: { table: () => kind }, 4: KEY_VALUES });
+    const header = this.#follow(headerPlace);
+    const bodyBytes = this.#long(this.#field(table, 3));
+    if (type === 1) return { kind: "schema", bodyBytes, ...NO_BATCH };
+    if (type === 3) return { kind: "batch", bodyBytes, ...this.#batch(header) };
+    const data = this.#field(header, 1);
+    if (data === undefined) throw new Error("a dictionary without values");
+    const id = this.#long(this.#field(header, 0));
+    const delta = this.#field(header, 2);
+    const isDelta = delta !== undefined && this.#view.getUint8(delta) !== 0;
+    return { kind: "dictionary", bodyBytes, id, isDelta, ...this.#batch(this.#follow(data)) };
+  }
+
+  #batch(table: number) {
+    return {
+      rows: this.#long(this.#field(table, 0)),
+      counts: this.#pairs(table, 1).map(([count]) => count),
+      buffers: this.#pairs(table, 2).map(([offset, length]) => ({ offset, length })),
+      isPacked: this.#field(table, 3) !== undefined,
+    };
   }
 }
+
+const NO_BATCH = { rows: 0, counts: [], buffers: [], isPacked: false };
 
 /**
  * Checks that all offsets and counts in a message's head stay in it.
  *
+ * @returns what it says
  * @throws {Error} when one does not
  */
-export function checkMessage(head: Uint8Array): void {
-  new Checker(head).message();
+export function readHead(head: Uint8Array): MessageHead {
+  return new Checker(head).message();
 }

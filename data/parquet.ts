@@ -15,8 +15,8 @@ import { compressors } from "hyparquet-compressors";
 import type { RangeReader } from "./hub.ts";
 import type { DataFile } from "./local_file.ts";
 import { checkFooter, checkPages, levelsOf } from "./parquet_check.ts";
+import { checkCount } from "./record_limits.ts";
 import {
-  checkRows,
   type DataRecord,
   type GroupCache,
   type GroupIndex,
@@ -126,10 +126,10 @@ function groupsOf(file: RangeReader, metadata: FileMetaData): GroupIndex {
   let start = 0;
   const groups = metadata.row_groups.map((group) => {
     const rows = Number(group.num_rows);
-    checkRows(rows, file.byteLength);
+    checkCount(rows, file.byteLength);
     const chunks = group.columns.flatMap(({ meta_data: column }) => column ?? []);
     for (const { num_values: values } of chunks) {
-      checkRows(Number(values), file.byteLength);
+      checkCount(Number(values), file.byteLength);
       // A list is at least one value, also where it is empty.
       if (values < rows) throw new Error(`${values} values in a column for ${rows} rows`);
     }

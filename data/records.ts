@@ -288,13 +288,3 @@ export async function openGrouped(
   const columns = [...new Set(indexed.flatMap((one) => one.columns))];
   return new GroupedRecords(columns, groups, cache, features);
 }
-
-/**
- * Refuses counts of rows that no file of that size can have, before memory is set aside for them.
- *
- * @throws {Error} when a count is impossible
- */
-export function checkRows(rows: number, bytes: number): void {
-  if (Number.isSafeInteger(rows) && rows >= 0 && rows <= 8 * bytes) return;
-  throw new Error(`a group of ${rows} rows in ${bytes} bytes`);
-}

@@ -44,10 +44,6 @@ choices = pa.table({
 with pa.OSFile(f"{out}/file_format.arrow", "wb") as file:
     with pa.ipc.new_file(file, choices.schema) as writer:
         writer.write_table(choices, max_chunksize=2)
-zstd = pa.ipc.IpcWriteOptions(compression="zstd")
-with pa.OSFile(f"{out}/zstd.arrow", "wb") as file:
-    with pa.ipc.new_stream(file, choices.schema, options=zstd) as writer:
-        writer.write_table(choices)
 
 images = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 numbers = pa.list_(pa.int64())

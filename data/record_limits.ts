@@ -1,0 +1,47 @@
+/**
+ * How much a file may unfold to, so that a small one cannot fill the memory: far above what data of
+ * that size need. Below the readers of Parquet and Arrow. Ours.
+ */
+
+/** Bytes that a group of records may always have when it is unpacked. */
+const UNPACKED_BYTES = 2 ** 28;
+/** Rows that a group may always have: a column of one value takes a few bytes for all of them. */
+const ROWS = 2 ** 22;
+/** Times that a group may be larger than what it is packed in, above these. */
+const GROWTH = 8;
+
+/** Refuses more than a limit. */
+function atMost(count: number, limit: number, unit: string): void {
+  if (Number.isSafeInteger(count) && count >= 0 && count <= limit) return;
+  throw new RangeError(`${count} ${unit}, expected at most ${limit}`);
+}
+
+/**
+ * Refuses what is too much when it is unpacked, before memory is set aside for it.
+ *
+ * @param packed bytes in the file
+ * @throws {RangeError} when it is too much
+ */
+export function checkUnpacked(bytes: number, packed: number): void {
+  atMost(bytes, UNPACKED_BYTES + GROWTH * packed, "bytes when unpacked");
+}
+
+/**
+ * Refuses counts of rows or values that no group of that size should have.
+ *
+ * @param bytes of the group, unpacked
+ * @throws {RangeError} when it is too many
+ */
+export function checkCount(count: number, bytes: number, unit: string = "rows in a group"): void {
+  atMost(count, ROWS + GROWTH * bytes, unit);
+}
+
+/**
+ * Refuses values that refer to the same bytes so often that they would take too much.
+ *
+ * @param bytes of the values, unpacked
+ * @throws {RangeError} when it is too much
+ */
+export function checkExpanded(expanded: number, bytes: number): void {
+  atMost(expanded, UNPACKED_BYTES / 4 + GROWTH * bytes, "bytes and items when written out");
+}

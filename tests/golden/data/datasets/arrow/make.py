@@ -1,0 +1,142 @@
+# Makes the files beside this one: Arrow as pyarrow writes it, of all types and forms, with the right values as JSON.
+# Made with pyarrow 26.0.1: python make.py
+import datetime
+import decimal
+import json
+import os
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.ipc as ipc
+
+out = os.path.dirname(os.path.abspath(__file__))
+right = {}
+
+
+def plain(value):
+    """Values as JSON: bytes and dates say so, decimals are numbers, texts of large numbers say so."""
+    if isinstance(value, bytes):
+        return {"$bytes": list(value)}
+    if isinstance(value, datetime.date):
+        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, datetime.time())
+        return {"$date": moment.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000}
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
+        return {"$integer": str(value)}
+    return value
+
+
+def save(name, batches, how=ipc.new_stream, cut=0, **options):
+    path = f"{out}/{name}.arrow"
+    with pa.OSFile(path, "wb") as file:
+        with how(file, batches[0].schema, options=ipc.IpcWriteOptions(**options)) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    with open(path, "rb+") as file:
+        file.truncate(os.path.getsize(path) - cut)
+    table = (ipc.open_stream if how is ipc.new_stream else ipc.open_file)(path).read_all()
+    right[name] = [plain(row) for row in table.to_pylist()]
+
+
+texts = ["q0", None, "", "é€😀", "a text of more than twelve bytes"]
+blobs = [b"a", None, b"", b"\xff", b"0123456789abcdef"]
+lists = [["a"], None, [], ["b", None], ["c", "d"]]
+numbers = [0, None, 1, 0, 1]
+dictionary = lambda index, values: pa.DictionaryArray.from_arrays(pa.array(numbers, index), values)
+types = {
+    "string": pa.array(texts),
+    "large_string": pa.array(texts, pa.large_string()),
+    "string_view": pa.array(texts, pa.string_view()),
+    "binary": pa.array(blobs),
+    "large_binary": pa.array(blobs, pa.large_binary()),
+    "binary_view": pa.array(blobs, pa.binary_view()),
+    "fixed_binary": pa.array([b"ab", None, b"cd", b"ef", b"gh"], pa.binary(2)),
+    "list": pa.array(lists),
+    "large_list": pa.array(lists, pa.large_list(pa.string())),
+    "list_view": pa.array(lists, pa.list_view(pa.string())),
+    "large_list_view": pa.array(lists, pa.large_list_view(pa.string())),
+    "fixed_list": pa.array([[1, 2], None, [3, 4], [5, None], [7, 8]], pa.list_(pa.int32(), 2)),
+    "messages": pa.array([
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image", "text": None}]}],
+        None,
+        [],
+        [{"role": "x", "content": None}],
+        [{"role": "y", "content": []}],
+    ]),
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3, 5], pa.int32()), pa.array(["x", None, "y"])),
+    "runs_of_lists": pa.RunEndEncodedArray.from_arrays(pa.array([2, 5], pa.int64()), pa.array([["x", "y"], None])),
+    "dictionary_uint8": dictionary(pa.uint8(), pa.array(["u", "v"])),
+    "dictionary_int64": dictionary(pa.int64(), pa.array(["u", "v"], pa.large_string())),
+    "dictionary_of_numbers": dictionary(pa.int8(), pa.array([10, 20], pa.int64())),
+    "dictionary_of_lists": dictionary(pa.int32(), pa.array([["a", "b"], ["c"]])),
+    "list_of_dictionary": pa.ListArray.from_arrays(pa.array([0, 1, 1, 2, 2, 3], pa.int32()), pa.array(["u", "v", "u"]).dictionary_encode()),
+    "bool": pa.array([True, None, False, True, False]),
+    "int8": pa.array([1, None, -3, 4, 5], pa.int8()),
+    "int64": pa.array([1, None, -3, 2**60, 5], pa.int64()),
+    "float16": pa.array([1.5, None, -2.0, 0.0, 5.0], pa.float16()),
+    "double": pa.array([1.5, None, -2.0, 0.1, 5.0]),
+    "decimal": pa.array([None if n is None else decimal.Decimal(n) / 4 for n in numbers], pa.decimal128(10, 2)),
+    "date": pa.array([None if n is None else datetime.date(2020, 1, 2 + n) for n in numbers]),
+    "timestamp": pa.array([datetime.datetime(2020, 1, 2, 3, 4, 5)] * 5, pa.timestamp("us", "UTC")),
+    "null": pa.nulls(5),
+    "map": pa.array([[("a", 1)], None, [], [("b", None)], [("c", 3)]], pa.map_(pa.string(), pa.int32())),
+    "picture": pa.array([{"bytes": blob, "path": text} for blob, text in zip(blobs, texts)]),
+    "sparse": pa.UnionArray.from_sparse(pa.array([0, 1, 0, 1, 0], pa.int8()), [pa.array(texts), pa.array(numbers)]),
+    "dense": pa.UnionArray.from_dense(pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array(["a", None]), pa.array([1])]).take(pa.array([0, 1, 2, 0, 1])),
+    "numbers": pa.array([[1, 2], None, [], [None], [5]], pa.list_(pa.int64())),
+}
+every = pa.record_batch(types)
+save("types", [every, every.slice(1, 3), every.slice(0, 0)])
+save("types_lz4_file", [every], ipc.new_file, compression="lz4")
+
+few = pa.record_batch({"text": pa.array(texts), "picture": types["picture"], "dictionary": types["dictionary_int64"]})
+save("zstd", [few, few], compression="zstd")
+save("no_end", [few, few], cut=8)
+save("legacy", [few, few], use_legacy_format=True)
+save("legacy_no_end", [few, few], cut=4, use_legacy_format=True)
+save("legacy_file", [few, few], ipc.new_file, use_legacy_format=True)
+save("version_4", [pa.record_batch({"union": types["sparse"]})], metadata_version=ipc.MetadataVersion.V4)
+save("empty", [few.slice(0, 0)])
+
+
+def coded(values, index):
+    codes = pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(values))
+    return pa.record_batch({"coded": codes, "inner": pa.StructArray.from_arrays([codes], ["coded"])})
+
+
+save("replaced", [coded(["x", "y"], [0, 1, 0]), coded(["z", "w"], [0, 1]), coded(["z", "w"], [1])])
+grown = [coded(["x", "y"], [0, 1, 0]), coded(["x", "y", "z"], [0, 2]), coded(["x", "y", "z", "w"], [3, 0])]
+save("grown", grown, emit_dictionary_deltas=True)
+save("grown_file", grown, ipc.new_file, emit_dictionary_deltas=True)
+# Blocks of 64 KiB that refer to those before, and some that did not get smaller.
+many = pa.record_batch({"text": pa.array([f"{i}" + "text" * 100 for i in range(700)])})
+save("lz4_blocks", [many], compression="lz4")
+right["lz4_blocks"] = right["lz4_blocks"][-1:]
+
+
+
+def hostile(name, column):
+    """A file of a few kB whose values refer to the same bytes again and again."""
+    batch = pa.record_batch({"column": column})
+    with pa.OSFile(f"{out}/hostile_{name}.arrow", "wb") as file:
+        with ipc.new_stream(file, batch.schema, options=ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_batch(batch)
+
+
+count = 30000
+same = pa.array([0] * count, pa.int32())
+views = pa.ListViewArray.from_arrays(same, pa.array([count] * count, pa.int32()), pa.array([0] * count, pa.int8()))
+hostile("lists", views)
+hostile("dictionary", pa.DictionaryArray.from_arrays(same, views))
+view = (70000).to_bytes(4, "little") + b"aaaa" + bytes(8)
+buffers = [None, pa.py_buffer(view * count), pa.py_buffer(b"a" * 70000)]
+hostile("texts", pa.Array.from_buffers(pa.string_view(), count, buffers))
+hostile("runs", pa.RunEndEncodedArray.from_arrays(pa.array([4000000], pa.int32()), pa.array(["a" * 70000])))
+
+with open(f"{out}/right.json", "w") as file:
+    json.dump(right, file, ensure_ascii=False, separators=(",", ":"))

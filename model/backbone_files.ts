@@ -2,6 +2,7 @@
 // file or of several with an index. Below backbones.ts.
 // Source: the layout that transformers' save_pretrained writes.
 import { readJson } from "./checkpoint.ts";
+import { LONGEST_SHOWN } from "./fields.ts";
 import { CheckpointError, openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 type Json = Record<string, unknown>;
@@ -26,7 +27,7 @@ export class BackboneConfig {
     if (isRecord(json)) return new BackboneConfig(path, json);
     throw new TypeError(
       `Cannot read "${path}": ${
-        JSON.stringify(json)
+        JSON.stringify(json).slice(0, LONGEST_SHOWN)
       }, expected an object. Give a Hugging Face model folder.`,
     );
   }
@@ -47,7 +48,7 @@ export class BackboneConfig {
     if (typeof value === "number") return value;
     throw new TypeError(
       `Cannot use "${key}" of "${this.path}": ${
-        JSON.stringify(value)
+        JSON.stringify(value).slice(0, LONGEST_SHOWN)
       }, expected a number. Correct the value.`,
     );
   }
@@ -61,7 +62,9 @@ export class BackboneConfig {
     const value = this.json[key] ?? supported;
     if (value === supported) return;
     throw new RangeError(
-      `Cannot use the backbone "${this.path}": ${key} is ${JSON.stringify(value)}, expected ${
+      `Cannot use the backbone "${this.path}": ${key} is ${
+        JSON.stringify(value).slice(0, LONGEST_SHOWN)
+      }, expected ${
         JSON.stringify(supported)
       }. nanoVLM computes nothing else; take another backbone.`,
     );

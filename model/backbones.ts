@@ -6,6 +6,7 @@ import { BackboneConfig, BackboneFiles } from "./backbone_files.ts";
 import { expectedParameters, type ParameterShape } from "./checkpoint.ts";
 import type { VLMConfig } from "./config.ts";
 import { parseVLMConfig } from "./config_file.ts";
+import { listed } from "./fields.ts";
 import { CheckpointError } from "./safetensors.ts";
 
 /** An open backbone. Close it, or declare it with `using`. */
@@ -63,9 +64,9 @@ export function loadLanguageBackbone(
   const llama = BackboneConfig.read(dir);
   const merged = parseVLMConfig({ ...config, ...languageKeys(llama) }, dir);
   const fileRows = llama.number("vocab_size", 32000);
-  if (merged.lm_vocab_size < fileRows) {
+  if (!Number.isSafeInteger(fileRows) || fileRows < 1 || merged.lm_vocab_size < fileRows) {
     throw new RangeError(
-      `Cannot use the backbone "${dir}": its vocabulary has ${fileRows} tokens, expected at most lm_vocab_size, ${merged.lm_vocab_size}. Raise lm_vocab_size.`,
+      `Cannot use the backbone "${dir}": its vocabulary has ${fileRows} tokens, expected from 1 to lm_vocab_size, ${merged.lm_vocab_size}. Raise lm_vocab_size.`,
     );
   }
   const newRows = (merged.lm_vocab_size - fileRows) * merged.lm_hidden_dim;
@@ -118,7 +119,7 @@ function checkPieces(files: BackboneFiles, pieces: readonly Piece[]): void {
   if (problems.length === 0) return;
   throw new CheckpointError(
     files.dir,
-    [...new Set(problems)].join("; "),
+    listed([...new Set(problems)], (problem) => problem),
     "the tensors that its config.json asks for",
     "Give a complete Hugging Face model folder.",
   );

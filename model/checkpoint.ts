@@ -1,8 +1,10 @@
 // A folder with config.json and model.safetensors, as nanoVLM's save_pretrained writes it and from_pretrained reads it.
 // Between safetensors.ts and vision_language_model.ts. Source: nanoVLM v0.1, models/vision_language_model.py, and
 // save_model of the Python package safetensors, which keeps one name of tied weights.
+import { whatIs } from "../data/file_kind.ts";
 import { patchesPerSide, VLM_FIELDS, type VLMConfig } from "./config.ts";
 import { formatVLMConfig, parseVLMConfig } from "./config_file.ts";
+import { listed } from "./fields.ts";
 import {
   CheckpointError,
   openSafetensors,
@@ -121,7 +123,7 @@ export function rotaryFrequencies(config: VLMConfig): Float32Array {
 /** An open checkpoint. Close it, or declare it with `using`. */
 export interface Checkpoint extends Disposable {
   readonly config: VLMConfig;
-  /** The D / 2 rotary frequencies in the file: those of rotaryFrequencies() but for their last bits. */
+  /** The D / 2 rotary frequencies in the file, those of rotaryFrequencies() but for their last bits; themselves if rounded. */
   readonly frequencies: Float32Array;
   /** The values of a parameter of expectedParameters(), read from the disk at each call. */
   load(name: string): Float32Array<ArrayBuffer>;
@@ -145,7 +147,7 @@ export function openCheckpoint(dir: string): Checkpoint {
   try {
     config = withMetadata(inJson, file);
     checkTensors(file, config);
-    frequencies = readFrequencies(file, config);
+    frequencies = frequenciesOf(file, config);
   } catch (error) {
     file.close();
     throw error;
@@ -165,13 +167,15 @@ export function openCheckpoint(dir: string): Checkpoint {
  * @throws {SyntaxError} if it is none
  */
 export function readJson(path: string): unknown {
-  const text = Deno.readTextFileSync(path);
+  const bytes = Deno.readFileSync(path);
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SyntaxError(
-      `Cannot read "${path}": ${reason}, expected JSON. Save or fetch the file again.`,
+      `Cannot read "${path}": it is ${
+        whatIs(bytes)
+      } (${reason}), expected JSON. Save or fetch the file again.`,
     );
   }
 }
@@ -212,30 +216,42 @@ function checkTensors(file: SafetensorsFile, config: VLMConfig): void {
   for (const name of file.tensors.keys()) {
     if (!allowed.has(name)) problems.push(`"${name}" is unexpected`);
   }
-  if (problems.length === 0 && !hasOurFrequencies(file, config)) {
+  if (problems.length === 0 && !hasOurFrequencies(file, config, ROUNDED)) {
     problems.push(`"${ROTARY}" does not follow from lm_re_base`);
   }
   if (problems.length > 0) {
     throw new CheckpointError(
       file.path,
-      problems.join("; "),
+      listed(problems, (problem) => problem),
       "the tensors that its config.json asks for",
       "Put both files of one checkpoint in the folder.",
     );
   }
 }
 
+// Libraries' powers differ in the last bits of a float32.
+const LAST_BITS = { relative: 1e-5, absolute: 0 };
+// A file of BF16 has 8 bits of each number; one of F16 has 11, and fewer of numbers near its smallest, 2^-24.
+const ROUNDED = { relative: 2 ** -8, absolute: 2 ** -24 };
+
 // nanoVLM reads the frequencies from the file; here they are computed, so a file with others would give other answers.
-function hasOurFrequencies(file: SafetensorsFile, config: VLMConfig): boolean {
-  const found = readFrequencies(file, config);
+function hasOurFrequencies(
+  file: SafetensorsFile,
+  config: VLMConfig,
+  { relative, absolute }: typeof LAST_BITS,
+): boolean {
+  if (!file.tensors.has(ROTARY)) return true;
+  const found = file.readFloat32(ROTARY);
   const ours = rotaryFrequencies(config);
-  // Libraries' powers differ in the last bits of a float32.
   return found.length === ours.length &&
-    ours.every((value, i) => Math.abs((found[i] ?? NaN) - value) <= 1e-5 * value);
+    ours.every((value, i) =>
+      Math.abs((found[i] ?? NaN) - value) <= Math.max(relative * value, absolute)
+    );
 }
 
-function readFrequencies(file: SafetensorsFile, config: VLMConfig): Float32Array {
-  return file.tensors.has(ROTARY) ? file.readFloat32(ROTARY) : rotaryFrequencies(config);
+function frequenciesOf(file: SafetensorsFile, config: VLMConfig): Float32Array {
+  const asInFile = file.tensors.has(ROTARY) && hasOurFrequencies(file, config, LAST_BITS);
+  return asInFile ? file.readFloat32(ROTARY) : rotaryFrequencies(config);
 }
 
 /** What saveCheckpoint() writes besides the parameters. */

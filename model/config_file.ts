@@ -2,7 +2,7 @@
 // Between config.ts, which says what the keys are, and checkpoint.ts and the entry scripts.
 // Source: VLMConfig(**json) and json.dumps(asdict(config), indent=4) of nanoVLM v0.1, models/vision_language_model.py.
 import { type Config, patchesPerSide, TRAIN_FIELDS, VLM_FIELDS, type VLMConfig } from "./config.ts";
-import { didYouMean, type Field, type Fields, keysOf } from "./fields.ts";
+import { didYouMean, type Field, type Fields, keysOf, listed, LONGEST_SHOWN } from "./fields.ts";
 
 // Keys that only nanoVLM's versions after v0.1 write.
 const LATER_KEYS = [
@@ -42,7 +42,7 @@ export function parseVLMConfig(json: unknown, where: string): VLMConfig {
   if (!isRecord(json)) {
     throw new TypeError(
       `Cannot read the configuration ${where}: ${
-        JSON.stringify(json)
+        JSON.stringify(json).slice(0, LONGEST_SHOWN)
       }, expected an object. Give a config.json that nanoVLM wrote.`,
     );
   }
@@ -58,8 +58,7 @@ export function parseVLMConfig(json: unknown, where: string): VLMConfig {
   if (unknown.length > 0) {
     throw new TypeError(
       `Cannot read the configuration ${where}: unknown ${
-        unknown.map((key) => describeUnknown(key, keysOf(VLM_FIELDS)))
-          .join(", ")
+        listed(unknown, (key) => describeUnknown(key, keysOf(VLM_FIELDS)))
       }, expected nanoVLM's keys only. Correct or remove them.`,
     );
   }
@@ -67,7 +66,7 @@ export function parseVLMConfig(json: unknown, where: string): VLMConfig {
 }
 
 function describeUnknown(key: string, known: readonly string[]): string {
-  return `"${key}"${didYouMean(key, known)}`;
+  return `"${key.slice(0, LONGEST_SHOWN)}"${didYouMean(key, known)}`;
 }
 
 function checkFields<T extends object>(

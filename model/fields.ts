@@ -27,11 +27,23 @@ interface FieldRules<T> {
   readonly isFloat?: boolean;
 }
 
+/** Characters of a wrong value or key that a message shows. */
+export const LONGEST_SHOWN = 80;
+/** Problems that a message names. */
+const MOST_LISTED = 8;
+
+/** The first few `items` as `describe` says them, and how many more there are. */
+export function listed<T>(items: readonly T[], describe: (item: T) => string): string {
+  const more = items.length - MOST_LISTED;
+  return items.slice(0, MOST_LISTED).map(describe).join(", ") +
+    (more > 0 ? ` and ${more} more` : "");
+}
+
 function field<T>(rules: FieldRules<T>): Field<T> {
   const { initial, expected, fromText, isFloat = false } = rules;
   const check = (value: unknown, place: string): T => {
     const message = `Cannot ${place}: ${
-      JSON.stringify(value)
+      JSON.stringify(value)?.slice(0, LONGEST_SHOWN)
     }, expected ${expected}. Correct the value.`;
     if (!rules.isKind(value)) throw new TypeError(message);
     if (rules.isPossible?.(value) === false) throw new RangeError(message);
@@ -45,13 +57,15 @@ const isNumber = (value: unknown): value is number => typeof value === "number";
 const numberFromText = (text: string): unknown =>
   text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 
-/** A whole number of at least `minimum`. */
-export function integer(initial: number, minimum = 1): Field<number> {
+/** A whole number of at least `minimum` and at most `maximum`. */
+export function integer(initial: number, minimum = 1, maximum = Infinity): Field<number> {
   return field({
     initial,
-    expected: `a whole number of at least ${minimum}`,
+    expected: `a whole number ${
+      maximum === Infinity ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`
+    }`,
     isKind: isNumber,
-    isPossible: (value) => Number.isSafeInteger(value) && value >= minimum,
+    isPossible: (value) => Number.isSafeInteger(value) && value >= minimum && value <= maximum,
     fromText: numberFromText,
   });
 }

@@ -2,6 +2,7 @@
 // And writes them, also one tensor at a time. Below checkpoint.ts and backbones.ts.
 // Source: the format's description, https://github.com/huggingface/safetensors#format.
 // Numbers are little-endian in the file and in memory: every machine with WebGPU is.
+import { whatIs } from "../data/file_kind.ts";
 import { CheckpointError, parseHeader, type TensorEntry } from "./safetensors_header.ts";
 
 export { CheckpointError, type TensorEntry };
@@ -57,15 +58,31 @@ export class SafetensorsFile implements Disposable {
     if (dtype === "I32") return new Int32Array(this.#bytes(name));
     if (dtype === "I64") return new BigInt64Array(this.#bytes(name));
     if (dtype === "U8") return new Uint8Array(this.#bytes(name));
-    return this.readFloat32(name);
+    return this.#readFloat32(name);
   }
 
   /**
    * The elements of the F32, F16 or BF16 tensor `name` in row-major order, as float32 (which holds all three exactly).
    *
-   * @throws {CheckpointError} if there is no such tensor, it is of another kind, or the file became shorter
+   * @throws {CheckpointError} if there is no such tensor, it is of another kind, a number in it is not finite, or the file
+   * became shorter
    */
   readFloat32(name: string): Float32Array<ArrayBuffer> {
+    const values = this.#readFloat32(name);
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] ?? 0;
+      if (value - value === 0) continue; // which no infinity and no NaN is
+      throw new CheckpointError(
+        this.path,
+        `tensor "${name}" has ${value} at element ${i}`,
+        "finite numbers only",
+        "The model is broken, perhaps by a training that failed: take an earlier one.",
+      );
+    }
+    return values;
+  }
+
+  #readFloat32(name: string): Float32Array<ArrayBuffer> {
     const { dtype } = this.entry(name);
     if (dtype === "F32") return new Float32Array(this.#bytes(name));
     if (dtype === "F16") {
@@ -140,8 +157,9 @@ function readAt(
   return bytes.buffer;
 }
 
-// The format's own limit.
-const MAX_HEADER_BYTES = 100_000_000;
+// The format allows ten times as much, for which reading takes half a minute and 1.5 GB; real headers have a few 10,000.
+const MAX_HEADER_BYTES = 10_000_000;
+const START_BYTES = 512;
 
 function readHeader(path: string, file: Deno.FsFile) {
   const fileBytes = file.statSync().size;
@@ -151,9 +169,12 @@ function readHeader(path: string, file: Deno.FsFile) {
   const length = new DataView(readAt(path, file, 0, 8)).getBigUint64(0, true);
   const most = Math.min(fileBytes - 8, MAX_HEADER_BYTES);
   if (length > most) {
+    const start = new Uint8Array(readAt(path, file, 0, Math.min(fileBytes, START_BYTES)));
+    const kind = length > MAX_HEADER_BYTES ? whatIs(start) : "an unknown file";
     throw new CheckpointError(
       path,
-      `its header claims ${length} bytes`,
+      `its header claims ${length} bytes` +
+        (kind.startsWith("an unknown file") ? "" : `, for it is ${kind}`),
       `at most ${most} in a file of ${fileBytes}`,
     );
   }

@@ -1,6 +1,9 @@
 // The header of a safetensors file: bytes in, checked tensor entries out. Used by safetensors.ts.
 // Source: the format's description, https://github.com/huggingface/safetensors#format, whose own checks are made here too.
 
+/** Characters that an error shows of what was found: a file may hold anything. */
+const LONGEST_FOUND = 800;
+
 /** A file of a model is damaged, or is not what it should be. */
 export class CheckpointError extends Error {
   override name = "CheckpointError";
@@ -11,7 +14,9 @@ export class CheckpointError extends Error {
     expected: string,
     remedy = "Save or fetch the file again.",
   ) {
-    super(`Cannot read "${path}": ${found}, expected ${expected}. ${remedy}`);
+    super(
+      `Cannot read "${path}": ${found.slice(0, LONGEST_FOUND)}, expected ${expected}. ${remedy}`,
+    );
   }
 }
 
@@ -127,6 +132,7 @@ function findDuplicateKey(text: string): string | undefined {
 
 function parseMetadata(path: string, value: unknown): Map<string, string> {
   const metadata = new Map<string, string>();
+  if (value === null) return metadata; // which Python's package writes for none
   for (const [key, text] of Object.entries(isRecord(value) ? value : {})) {
     if (typeof text === "string") metadata.set(key, text);
   }

@@ -80,36 +80,42 @@ export function patchesPerSide({ vit_img_size, vit_patch_size }: VLMConfig): num
   return Math.floor(vit_img_size / vit_patch_size);
 }
 
+// Larger than any known model's, and small enough that looking at such a model takes no time.
+const MOST_BLOCKS = 1000;
+const WIDEST = 2 ** 20;
+const MOST_PIXELS = 2 ** 14;
+const MOST_TOKENS = 2 ** 24;
+
 /** Every key of VLMConfig in nanoVLM's order, with nanoVLM's initial values. */
 export const VLM_FIELDS: Fields<VLMConfig> = {
-  vit_hidden_dim: integer(768),
-  vit_inter_dim: integer(3072),
-  vit_patch_size: integer(16),
-  vit_img_size: integer(224),
-  vit_n_heads: integer(12),
+  vit_hidden_dim: integer(768, 1, WIDEST),
+  vit_inter_dim: integer(3072, 1, WIDEST),
+  vit_patch_size: integer(16, 1, MOST_PIXELS),
+  vit_img_size: integer(224, 1, MOST_PIXELS),
+  vit_n_heads: integer(12, 1, WIDEST),
   vit_dropout: number(0, 0),
-  vit_n_blocks: integer(12, 0),
+  vit_n_blocks: integer(12, 0, MOST_BLOCKS),
   vit_ln_eps: number(1e-6, 0),
   vit_cls_flag: flag(false),
   vit_model_type: text("google/siglip-base-patch16-224"),
-  lm_hidden_dim: integer(576),
-  lm_inter_dim: integer(1536),
+  lm_hidden_dim: integer(576, 1, WIDEST),
+  lm_inter_dim: integer(1536, 1, WIDEST),
   lm_rms_eps: number(1e-5, 0),
   lm_re_base: integer(100000),
-  lm_max_position_embeddings: integer(8192),
-  lm_vocab_size: integer(49152),
-  lm_n_heads: integer(9),
-  lm_n_kv_heads: integer(3),
+  lm_max_position_embeddings: integer(8192, 1, MOST_TOKENS),
+  lm_vocab_size: integer(49152, 1, MOST_TOKENS),
+  lm_n_heads: integer(9, 1, WIDEST),
+  lm_n_kv_heads: integer(3, 1, WIDEST),
   lm_dropout: number(0, 0),
-  lm_n_blocks: integer(30, 0),
+  lm_n_blocks: integer(30, 0, MOST_BLOCKS),
   lm_attn_scaling: number(1, 0, true),
-  lm_max_length: integer(128 - 49),
+  lm_max_length: integer(128 - 49, 1, MOST_TOKENS),
   lm_use_tokens: flag(false),
   lm_tie_weights: flag(true),
   lm_model_type: text("HuggingFaceTB/SmolLM2-135M"),
   lm_tokenizer: text("HuggingFaceTB/cosmo2-tokenizer"),
   lm_eos_token_id: integer(0, 0),
-  mp_pixel_shuffle_factor: integer(2),
+  mp_pixel_shuffle_factor: integer(2, 1, MOST_PIXELS),
   vlm_load_backbone_weights: flag(true),
   vlm_checkpoint_path: text("checkpoints/nanoVLM-222M"),
   vit_pixel_mean: number(0),

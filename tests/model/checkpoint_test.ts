@@ -121,7 +121,7 @@ Deno.test("untied weights are saved and loaded as two tensors", async () => {
   });
 });
 
-Deno.test("openCheckpoint() lists all missing, unexpected and misshapen tensors", async () => {
+Deno.test("openCheckpoint() lists missing, unexpected and misshapen tensors", async () => {
   await inFolder(async (dir) => {
     await saveCheckpoint(dir, SMALL, numbered(SMALL));
     const other = { ...SMALL, lm_inter_dim: 96, vit_n_blocks: 0, lm_n_blocks: 2 };
@@ -132,9 +132,12 @@ Deno.test("openCheckpoint() lists all missing, unexpected and misshapen tensors"
       message,
       `"decoder.blocks.0.mlp.down_proj.weight" is [64, 192] instead of`,
     );
-    assertStringIncludes(message, `"decoder.blocks.1.norm2.weight" is missing`);
-    assertStringIncludes(message, `"vision_encoder.blocks.0.ln1.bias" is unexpected`);
-    assertEquals(message.match(/" is /g)?.length, 3 + 9 + 12);
+    assertStringIncludes(message, `"decoder.blocks.1.mlp.gate_proj.weight" is missing`);
+    assertEquals(message.match(/" is /g)?.length, 8);
+    assertStringIncludes(message, `and ${3 + 9 + 12 - 8} more`);
+    const fewer = { ...SMALL, lm_n_blocks: 0 };
+    Deno.writeTextFileSync(`${dir}/config.json`, formatVLMConfig(fewer));
+    assertThrows(() => openCheckpoint(dir), CheckpointError, `norm1.weight" is unexpected`);
     assertStringIncludes(message, dir);
   });
 });
@@ -164,9 +167,87 @@ Deno.test("openCheckpoint() throws for files that are missing or damaged", async
     Deno.removeSync(`${dir}/model.safetensors`);
     assertThrows(() => openCheckpoint(dir), Deno.errors.NotFound);
     Deno.writeTextFileSync(`${dir}/model.safetensors`, "<!DOCTYPE html>");
-    assertThrows(() => openCheckpoint(dir), CheckpointError, "its header claims");
+    assertThrows(() => openCheckpoint(dir), CheckpointError, "for it is an HTML page");
     Deno.writeTextFileSync(`${dir}/config.json`, '{"vit_hidden_dim": ');
     assertThrows(() => openCheckpoint(dir), SyntaxError, "config.json");
+    Deno.writeTextFileSync(`${dir}/config.json`, "version https://git-lfs.github.com/spec/v1\n");
+    assertThrows(() => openCheckpoint(dir), SyntaxError, "a pointer to a file in Git LFS");
+  });
+});
+
+/** Writes `tensors` as BF16 or F16. */
+function writeHalf(path: string, dtype: "BF16" | "F16"): void {
+  using file = openSafetensors(path);
+  const header: Record<string, unknown> = { __metadata__: null };
+  const parts: Uint8Array[] = [];
+  let position = 0;
+  for (const [name, { shape }] of file.tensors) {
+    const values = file.readFloat32(name);
+    const half = dtype === "F16"
+      ? new Float16Array(values)
+      : new Uint16Array(new Uint32Array(values.buffer).map((bits) => (bits + 0x8000) >>> 16));
+    parts.push(new Uint8Array(half.buffer));
+    header[name] = { dtype, shape, data_offsets: [position, position += half.byteLength] };
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const length = new Uint8Array(new BigUint64Array([BigInt(json.length)]).buffer);
+  Deno.writeFileSync(path, Uint8Array.from([length, json, ...parts].flatMap((part) => [...part])));
+}
+
+for (const dtype of ["BF16", "F16"] as const) {
+  Deno.test(`openCheckpoint() takes a model all in ${dtype}, and computes its frequencies anew`, async () => {
+    await inFolder(async (dir) => {
+      await saveCheckpoint(dir, SMALL, numbered(SMALL));
+      writeHalf(`${dir}/model.safetensors`, dtype);
+      using checkpoint = openCheckpoint(dir);
+      assertEquals(checkpoint.frequencies, rotaryFrequencies(SMALL));
+      checkpoint.load(HEAD);
+      Deno.writeTextFileSync(
+        `${dir}/config.json`,
+        formatVLMConfig({ ...SMALL, lm_re_base: 120000 }),
+      );
+      assertThrows(() => openCheckpoint(dir), CheckpointError, "lm_re_base");
+    });
+  });
+}
+
+Deno.test("load() names a tensor that has a number which is not finite", async () => {
+  for (const value of [NaN, Infinity, -Infinity]) {
+    await inFolder(async (dir) => {
+      const load = numbered(SMALL);
+      await saveCheckpoint(
+        dir,
+        SMALL,
+        (name) => name === "MP.proj.weight" ? load(name).fill(value, 7, 8) : load(name),
+      );
+      using checkpoint = openCheckpoint(dir);
+      const expected = `"MP.proj.weight" has ${value} at element 7`;
+      assertThrows(() => checkpoint.load("MP.proj.weight"), CheckpointError, expected);
+    });
+  }
+});
+
+Deno.test("openCheckpoint() refuses sizes that no model has, at once and in a few lines", async () => {
+  await inFolder(async (dir) => {
+    await saveCheckpoint(dir, SMALL, numbered(SMALL));
+    const sizes: [Record<string, unknown>, string][] = [
+      [{ lm_n_blocks: 1e9 }, "lm_n_blocks"],
+      [{ vit_n_blocks: 1e5 }, "vit_n_blocks"],
+      [{ vit_n_blocks: 1000, lm_n_blocks: 1000 }, "more"],
+      [{ lm_vocab_size: 1e12 }, "lm_vocab_size"],
+      [{ lm_vocab_size: 1e7 }, "token_embedding"],
+      [{ lm_hidden_dim: 2 ** 40 }, "lm_hidden_dim"],
+      [{ vit_img_size: 1e9 }, "vit_img_size"],
+      [{ ["x".repeat(1e6)]: 1 }, "unknown"],
+      [{ lm_tokenizer: Array(1e6).fill("x") }, "lm_tokenizer"],
+      [Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [`key_${i}`, 1])), "unknown"],
+    ];
+    for (const [size, named] of sizes) {
+      Deno.writeTextFileSync(`${dir}/config.json`, JSON.stringify({ ...SMALL, ...size }));
+      const start = performance.now();
+      const { message } = assertThrows(() => openCheckpoint(dir), Error, named);
+      assert(message.length < 1500 && performance.now() - start < 2000, message.slice(0, 2000));
+    }
   });
 });
 

@@ -85,6 +85,16 @@ Deno.test("read() gives every supported kind its exact values", async () => {
     assertEquals(file.read("u8"), new Uint8Array([0, 255]));
     assertEquals(file.read("empty"), new Float32Array(0));
     assertThrows(() => file.readFloat32("i32"), CheckpointError, "is I32");
+    assertThrows(
+      () => file.readFloat32("f16"),
+      CheckpointError,
+      '"f16" has -Infinity at element 2',
+    );
+    assertThrows(
+      () => file.readFloat32("bf16"),
+      CheckpointError,
+      '"bf16" has Infinity at element 2',
+    );
     assertThrows(() => file.read("other"), CheckpointError, 'no tensor "other"');
   });
 });
@@ -157,7 +167,7 @@ Deno.test("openSafetensors() throws at every length of a file that was cut off",
   });
 });
 
-Deno.test("openSafetensors() refuses a header over 100 MB without reading it", async () => {
+Deno.test("openSafetensors() refuses a header over 10 MB without reading it", async () => {
   await inFolder((dir) => {
     const path = `${dir}/huge`;
     using file = Deno.openSync(path, { create: true, write: true });
@@ -177,6 +187,20 @@ Deno.test("read() throws when the file became shorter after it was opened", asyn
     using file = openSafetensors(`${dir}/a`);
     Deno.truncateSync(`${dir}/a`, 20);
     assertThrows(() => file.read("a"), CheckpointError, "ends before byte 66");
+  });
+});
+
+Deno.test("openSafetensors() says what lies in place of a model, and takes metadata of null", async () => {
+  await inFolder((dir) => {
+    const path = `${dir}/model.safetensors`;
+    Deno.writeTextFileSync(path, "version https://git-lfs.github.com/spec/v1\noid sha256:12\n");
+    assertThrows(() => openSafetensors(path), CheckpointError, "a pointer to a file in Git LFS");
+    Deno.writeTextFileSync(path, "<!DOCTYPE html><title>Not found</title>");
+    assertThrows(() => openSafetensors(path), CheckpointError, "an HTML page");
+    const header = { __metadata__: null, a: entry("F32", [1], 0, 4) };
+    Deno.writeFileSync(path, bytesOf(JSON.stringify(header), new Uint8Array(4)));
+    using file = openSafetensors(path);
+    assertEquals(file.metadata.size, 0);
   });
 });
 

@@ -113,7 +113,7 @@ export { type SavedRun, savedRun, type TrainerState } from "./model/trainer_stat
 export { type Stop, StopSignals } from "./runs/stop_signals.ts";
 export { Display, type Output } from "./runs/display.ts";
 export type { Example } from "./runs/examples.ts";
-export type { Score } from "./runs/report.ts";
+export type { Score } from "./runs/score.ts";
 export type { TrainingRequest } from "./commands/training_config.ts";
 
 // 4. Evaluation

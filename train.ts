@@ -10,7 +10,6 @@ import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { memoryAsBefore } from "./commands/resume_flags.ts";
 import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
-import { evaluate, type Subject } from "./eval.ts";
 import { folded, printLine } from "./data/terminal.ts";
 import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
@@ -23,14 +22,13 @@ import { savedRun } from "./model/trainer_state.ts";
 import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { type Pushed, pushTrained, requirePushAccess } from "./push.ts";
-import { baselineAccuracy } from "./runs/baseline.ts";
 import { BestModel } from "./runs/best_model.ts";
 import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
 import { describe, NAME_COLUMNS } from "./runs/description.ts";
 import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
-import { askAll, evaluationLine, qualityOf, setScores, testAccuracy } from "./runs/evaluations.ts";
-import { chooseExamples, generateCommand, savePicture } from "./runs/examples.ts";
+import { askAll, evaluationLine, qualityOf } from "./runs/evaluations.ts";
+import { evaluate, type Subject } from "./runs/evaluate.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
 import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
@@ -39,7 +37,7 @@ import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
 import { openTrainingData } from "./runs/training_data.ts";
-import { reportText, type TrainingReport } from "./runs/training_report.ts";
+import { reportText, type TrainingReport, trainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
 
@@ -98,6 +96,10 @@ async function trainOnce(
       if (log.isFull || isDue || stop.signal) log.settle(await trainer.results(), data.loader);
       if (isDue) run.peakBytes ??= model.device.peakBytes;
 
+      // First of all what was trained is saved, whatever becomes of the evaluation.
+      if (isEvaluated && (isLast || step % every === 0 || checkpoints.newest === 0)) {
+        await checkpoints.save(run, step, false);
+      }
       const evaluation = isEvaluated ? await evaluateNow(run, step, { display, stop }) : "none";
       const isSaved = isLast || step % every === 0 || evaluation === "best" || stop.signal;
       if (isSaved) await checkpoints.save(run, step, evaluation !== "stopped");
@@ -138,18 +140,27 @@ async function evaluateNow(
   step: number,
   { display, stop }: { display: Display; stop: Stop },
 ): Promise<"best" | "other" | "stopped"> {
-  if (stop.signal) return "stopped";
-  const results = await Promise.race([askRun(run, false), stop.asked]);
-  if (!results) return "stopped";
+  let results: Awaited<ReturnType<typeof askRun>>;
+  try {
+    results = await askRun(run, { isFinal: false, signal: stop.asked });
+  } catch (error) {
+    if (stop.signal) return "stopped";
+    throw error;
+  }
   const isBest = run.best.consider(step, qualityOf(results));
   await run.runLog.evaluation(step, results, { samples: run.data.heldOut, isBest });
   display.print(evaluationLine(step, results) + (isBest ? ", saved" : ""));
   return isBest ? "best" : "other";
 }
 
-function askRun({ data, subject, log, config: { train } }: EvaluatedRun, isFinal: boolean) {
-  return askAll(data, (samples, how) => {
-    return evaluate(subject, samples, { ...how, onAsked: showAsked(log.display) });
+function askRun(
+  { data, subject, log, config: { train } }: EvaluatedRun,
+  { isFinal, signal }: { isFinal: boolean; signal?: AbortSignal },
+) {
+  return askAll(data, async (samples, how) => {
+    const baseline = samples === data.heldOut ? await data.frequent() : undefined;
+    const onAsked = showAsked(log.display);
+    return await evaluate(subject, samples, { ...how, baseline, signal, onAsked });
   }, { train, isFinal });
 }
 
@@ -240,29 +251,11 @@ async function finish(
   run: EvaluatedRun,
   display: Display,
 ): Promise<Omit<TrainingReport, keyof Pushed>> {
-  const { steps, data: { dataset, heldOut, indices }, runLog, log: { seconds }, plan, best } = run;
+  const { data: { heldOut, indices }, best } = run;
   display.print(`Asking the best model all ${indices.length} held-out questions`);
-  const results = await askRun(run, true);
-  const { validation, test, sets } = results;
-  const { task, answers, by_category, accuracy, correct, total, loss } = validation;
-  await runLog.evaluation(best.step, results, { samples: heldOut, isFinal: true });
-  const examples = chooseExamples(answers);
-  const picture = await savePicture(heldOut, examples[0]?.index ?? 0, best.folder);
-  return {
-    out: best.folder,
-    steps,
-    best_step: best.step,
-    ...{ accuracy, correct, total, loss, by_category },
-    baseline_accuracy: task === "vqa" ? await baselineAccuracy(dataset, answers) : null,
-    test_accuracy: testAccuracy(test) ?? null,
-    test_accuracy_greedy: test?.accuracy ?? null,
-    datasets: setScores(sets),
-    planned_bytes: plan.totalBytes,
-    peak_bytes: run.peakBytes ?? 0,
-    seconds,
-    examples,
-    command: generateCommand(picture, examples[0]?.question ?? "", best.folder),
-  };
+  const results = await askRun(run, { isFinal: true });
+  await run.runLog.evaluation(best.step, results, { samples: heldOut, isFinal: true });
+  return await trainingReport(run, results);
 }
 
 /** Prints what a run would take: where the precision is left open, in f16 if the GPU has it, for nothing is measured. */

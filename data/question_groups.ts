@@ -17,6 +17,8 @@ export interface GroupOptions {
   readonly lengthOf: (sample: ReadySample) => number;
   /** Is told of every sample that cannot be read. */
   readonly onSkipped: (skipped: SkippedRow) => void;
+  /** Ends the reading, when it is aborted, with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Batches' worth of samples that are sorted by length together. */
@@ -32,12 +34,13 @@ const WINDOW_BATCHES = 16;
 export async function* questionGroups(
   samples: Samples,
   indices: readonly number[],
-  { batchSize, processor, lengthOf, onSkipped }: GroupOptions,
+  { batchSize, processor, lengthOf, onSkipped, signal }: GroupOptions,
 ): AsyncGenerator<ReadySample[]> {
   const windowSize = WINDOW_BATCHES * batchSize;
   for (let start = 0; start < indices.length; start += windowSize) {
     const window: { sample: ReadySample; length: number }[] = [];
     for (const index of indices.slice(start, start + windowSize)) {
+      signal?.throwIfAborted();
       try {
         const sample = await samples.at(index);
         const image = await processor.square(sample.image, sample.imageName);

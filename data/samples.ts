@@ -109,6 +109,11 @@ export class Samples {
     return { row: low, turn: index - (this.starts[low] ?? 0) };
   }
 
+  /** The rows that samples are from, each once. */
+  rowsOf(indices: readonly number[]): Set<number> {
+    return new Set(indices.map((index) => this.locate(index).row));
+  }
+
   /**
    * Reads one sample.
    *

@@ -4,15 +4,22 @@
  *
  * Between train.ts, which says how to ask, and the log. Source: test_mmstar() and the validation loop of nanoVLM v0.1, train.py.
  */
+import type { SkippedRow } from "../data/bad_rows.ts";
 import { type DatasetOptions, openDataset, Samples } from "../data/datasets.ts";
 import { permutation, Random } from "../data/random.ts";
 import type { TrainConfig } from "../model/config.ts";
 import type { Quality } from "./best_model.ts";
-import { percent, type Score } from "./report.ts";
+import { printable } from "../data/terminal.ts";
+import type { ScoreAndLoss } from "./metrics.ts";
+import { lossText, percent, scoreText } from "./report.ts";
 import type { EvaluationResult } from "./run_log.ts";
+import { plainScore, type Score, withInterval } from "./score.ts";
 
 /** Held-out questions of a dataset that are asked while training, at most; in the end all are. */
 export const MOST_WHILE_TRAINING = 512;
+
+/** Of the reason why a row was left out. */
+const MOST_CHARACTERS = 200;
 
 /** A dataset to ask beside the held-out questions. */
 export interface EvaluationSet {
@@ -118,32 +125,43 @@ export function setsMetric({ test, sets }: Pick<Results, "test" | "sets">) {
   };
 }
 
-function setMetric([name, { accuracy, correct, total, loss, sampled }]: [string, SetResult]) {
-  const drawn = sampled ? { sampled_accuracy: sampled.accuracy } : {};
-  return [name, { accuracy, correct, total, loss, ...drawn }] as const;
+function setMetric([name, result]: [string, SetResult]): [string, ScoreAndLoss] {
+  const drawn = result.sampled ? { sampled_accuracy: result.sampled.accuracy } : {};
+  return [name, { ...withInterval(plainScore(result)), loss: result.loss, ...drawn }];
 }
 
 /** What the report says of the test and the further datasets. */
 export function setScores(sets: Results["sets"]): Record<string, Score> {
-  return Object.fromEntries(
-    [...sets].map(([name, { accuracy, correct, total }]) => [name, { accuracy, correct, total }]),
-  );
+  return Object.fromEntries([...sets].map(([name, result]) => [name, plainScore(result)]));
 }
 
 /** One evaluation for people. */
 export function evaluationLine(step: number, { validation, sets }: Results): string {
-  const { accuracy, correct, total, loss } = validation;
-  const skipped = [validation, ...sets.values()].flatMap(({ skipped = [] }) => skipped);
-  const [first] = skipped;
-  const note = first
-    ? `; rows left out: ${skipped.length}, such as ${first.imageName}: ${first.reason}`
-    : "";
-  const others = [...sets].map(([name, { accuracy, sampled }]) =>
-    `; ${name} ${percent(accuracy)}${sampled ? `, by drawing ${percent(sampled.accuracy)}` : ""}`
+  const others = [...sets].map(([name, result]) =>
+    `; ${name} ${scoreText(result)}${
+      result.sampled ? `, by drawing ${percent(result.sampled.accuracy)}` : ""
+    }`
   );
-  return `Step ${step}: accuracy ${percent(accuracy)} (${correct} of ${total}), validation loss ${
-    loss.toFixed(4)
-  }${others.join("")}${note}`;
+  return `Step ${step}: accuracy ${scoreText(validation)}, validation loss ${
+    lossText(validation.loss, validation.labels)
+  }${others.join("")}${notAsked([validation, ...sets.values()])}`;
+}
+
+/** What was left out or counts as wrong without being asked, and the first of it by name. */
+function notAsked(results: readonly SetResult[]): string {
+  const note = (rows: readonly SkippedRow[], what: string) => {
+    const [first] = rows;
+    return first
+      ? `; ${what}: ${rows.length}, such as ${printable(first.imageName)}: ${
+        printable(first.reason, MOST_CHARACTERS)
+      }`
+      : "";
+  };
+  return note(results.flatMap(({ skipped }) => skipped), "rows left out") +
+    note(
+      results.flatMap((result) => result.too_long),
+      "questions too long to ask, counted as wrong",
+    );
 }
 
 /** `most` of `indices`, chosen at random but always the same, in their order. */

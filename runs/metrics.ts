@@ -3,10 +3,43 @@
  *
  * Under run_log.ts and run_history.ts. Ours.
  */
-import type { Score } from "./report.ts";
+import type { Example } from "./examples.ts";
+import type { KnownScore, Score } from "./score.ts";
 
 /** One line. */
 export type Metric = Readonly<Record<string, unknown>>;
+
+/** A score in a file, where JSON has null for a loss that is no number. */
+export interface ScoreAndLoss extends KnownScore {
+  /** Mean over the labels of the questions that fit `lm_max_length`; null where none does. */
+  readonly loss: number | null;
+  /** Of answers that were drawn, where some were. */
+  readonly sampled_accuracy?: number;
+}
+
+/** What metrics.jsonl says of an evaluation, beside `time`. Older files lack the interval, the baseline and both counts. */
+export interface EvaluationMetric extends KnownScore {
+  /** Steps that the model has taken. */
+  readonly step: number;
+  readonly validation_loss: number | null;
+  /** By kind of question. */
+  readonly by_category: Readonly<Record<string, KnownScore>>;
+  /** A few of the questions, the same each time. */
+  readonly examples: readonly (Example & { readonly correct: boolean })[];
+  /** Questions that are longer than the model's context: they count as wrong. */
+  readonly too_long: number;
+  /** Rows that cannot be read: their questions are left out. */
+  readonly left_out: number;
+  /** On the test, by drawing answers, and with the likeliest ones; absent where there is none. */
+  readonly test_accuracy?: number;
+  readonly test_accuracy_greedy?: number;
+  /** On the test and further datasets, by name; absent where there are none. */
+  readonly datasets?: Readonly<Record<string, ScoreAndLoss>>;
+  /** Whether no model before was better; absent where one was. */
+  readonly best?: true;
+  /** Whether it is of the saved model, on all held-out questions; absent while training. */
+  readonly final?: true;
+}
 
 /** The file's name in a run's folder. */
 export const METRICS_FILE = "metrics.jsonl";
@@ -117,10 +150,12 @@ export function recordOf(record: Metric, key: string): Metric {
 
 /** The score that a record holds, NaN where it holds none. */
 export function scoreOf(record: Metric): Score {
+  const baseline = numberOf(record, "baseline_accuracy");
   return {
     accuracy: numberOf(record, "accuracy"),
     correct: numberOf(record, "correct"),
     total: numberOf(record, "total"),
+    ...(Number.isNaN(baseline) ? {} : { baseline_accuracy: baseline }),
   };
 }
 

@@ -8,8 +8,9 @@
 import { expectedParameters } from "../model/checkpoint.ts";
 import { patchesPerSide, type VLMConfig } from "../model/config.ts";
 import { frontMatter } from "./front_matter.ts";
-import { percent, type Score } from "./report.ts";
+import { percent } from "./report.ts";
 import { type RunHistory, stepsTaken } from "./run_history.ts";
+import type { Score } from "./score.ts";
 
 /** What a card is made of. */
 export interface CardFacts {

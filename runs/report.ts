@@ -3,25 +3,40 @@
  *
  * Used by train.ts and eval.ts for what they print. Ours.
  */
-
 import { printable } from "../data/terminal.ts";
+import { intervalOf, isAboveBaseline, type Score } from "./score.ts";
 
 /** Of the name of a kind of question. */
-const MOST_CHARACTERS = 40;
+const MOST_CHARACTERS = 30;
 
-/** How many questions were answered rightly. */
-export interface Score {
-  /** `correct` / `total`. */
-  readonly accuracy: number;
-  /** Right answers. */
-  readonly correct: number;
-  /** Questions. */
-  readonly total: number;
+/** "62.5 %"; a dash where it is unknown. */
+export function percent(share: number): string {
+  return Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`;
 }
 
-/** "62.5 %". */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+/** "55.1–69.3 %": where the accuracy is, at 95 %. */
+export function intervalText(score: Score): string {
+  const [low, high] = intervalOf(score);
+  return `${(100 * low).toFixed(1)}–${percent(high)}`;
+}
+
+/** "62.5 % (125 of 200, 95 % interval 55.6–68.9 %), baseline 40.0 %". */
+export function scoreText(score: Score): string {
+  const { accuracy, correct, total, baseline_accuracy: baseline } = score;
+  const of = `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  return `${percent(accuracy)} (${of}, 95 % interval ${intervalText(score)})` +
+    (baseline === undefined ? "" : `, baseline ${percent(baseline)}`);
+}
+
+/** What the baseline is, and where a model is not above it, what to look at; `advice` says more of the latter. */
+export function baselineNote(score: Score, advice = ""): string {
+  if (score.baseline_accuracy === undefined) return "";
+  const what = "always giving each kind of question its most frequent answer";
+  return isAboveBaseline(score)
+    ? `The baseline, ${percent(score.baseline_accuracy)}, is ${what}.`
+    : `The model is not clearly better than ${what} (the baseline, ${
+      percent(score.baseline_accuracy)
+    }).${advice}`;
 }
 
 /** Three or four digits: "412", "33.1k", "2.5M". */
@@ -44,20 +59,24 @@ export function clock(seconds: number): string {
 /** One line a category, sorted by name, and one for all. */
 export function scoreTable(all: Score, categories: Readonly<Record<string, Score>>): string {
   const rows = [
-    ["", "accuracy", "correct", "of"],
+    ["", "accuracy", "95 % interval", "baseline", "correct", "of"],
     ...Object.entries(categories).sort(([a], [b]) => a < b ? -1 : 1)
       .map(([name, score]) => scoreRow(name, score)),
     scoreRow("all", all),
   ];
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];
   return rows.map((row) =>
     row.map((cell, i) => i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))
       .join("  ").trimEnd()
   ).join("\n");
 }
 
-function scoreRow(name: string, { accuracy, correct, total }: Score): string[] {
-  return [printable(name, MOST_CHARACTERS), percent(accuracy), String(correct), String(total)];
+function scoreRow(name: string, score: Score): string[] {
+  const { accuracy, correct, total, baseline_accuracy: baseline = NaN } = score;
+  return [
+    printable(name, MOST_CHARACTERS),
+    ...[percent(accuracy), intervalText(score), percent(baseline), String(correct), String(total)],
+  ];
 }
 
 /** `text` as one word of a POSIX shell's command line. */
@@ -65,7 +84,8 @@ export function shellWord(text: string): string {
   return /^[\w./:=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** "1.2345", or why there is none. */
-export function lossText(loss: number): string {
-  return Number.isNaN(loss) ? "unknown (no question fits lm_max_length)" : loss.toFixed(4);
+/** "1.2345", or why there is none; `labels` is the number of labels that it is the mean of. */
+export function lossText(loss: number, labels: number): string {
+  if (labels === 0) return "unknown (no question with its answer fits lm_max_length)";
+  return Number.isFinite(loss) ? loss.toFixed(4) : "not finite (the model's numbers are none)";
 }

@@ -15,7 +15,7 @@ import {
   recordOf,
   scoreOf,
 } from "./metrics.ts";
-import type { Score } from "./report.ts";
+import type { Score } from "./score.ts";
 
 /** Part of a run's folder with pictures of held-out questions. */
 export const EXAMPLES_FOLDER = "examples";

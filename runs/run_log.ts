@@ -9,12 +9,13 @@ import { encodePng } from "../data/png_encoder.ts";
 import { ImageProcessor } from "../data/processor.ts";
 import type { Config } from "../model/config.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
+import type { Evaluation } from "./answers.ts";
 import { type Results, setsMetric } from "./evaluations.ts";
 import { chooseExamples, type Example } from "./examples.ts";
-import { type Metric, Metrics, secondsNow } from "./metrics.ts";
+import { type EvaluationMetric, type Metric, Metrics, secondsNow } from "./metrics.ts";
 import { savePage } from "./page/page.ts";
 import { planJson } from "./plan_report.ts";
-import type { Score } from "./report.ts";
+import { plainScore, type Score, withInterval } from "./score.ts";
 import type { TrainingData } from "./training_data.ts";
 import { EXAMPLES_FOLDER, picturePath, readHistory } from "./run_history.ts";
 import { EventFile } from "./tensorboard.ts";
@@ -62,13 +63,10 @@ export interface StepMetric {
 }
 
 /** What an evaluation found. */
-export interface EvaluationResult extends Score {
-  readonly loss: number;
-  readonly by_category: Readonly<Record<string, Score>>;
-  readonly answers: readonly (Example & { readonly isCorrect: boolean })[];
-  /** Rows that could not be read; none when absent. */
-  readonly skipped?: readonly { readonly imageName: string; readonly reason: string }[];
-}
+export type EvaluationResult = Pick<
+  Evaluation,
+  keyof Score | "loss" | "labels" | "by_category" | "answers" | "skipped" | "too_long"
+>;
 
 /** Held-out questions that are shown with their pictures. */
 const MOST_EXAMPLES = 8;
@@ -180,16 +178,21 @@ export class RunLog implements Disposable {
       isFinal?: boolean;
     },
   ): Promise<void> {
-    const { accuracy, correct, total, loss, by_category, answers } = validation;
+    const { accuracy, loss, by_category, answers } = validation;
     const examples = this.#examplesOf(answers);
     if (!this.#hasPictures) await this.#savePictures(samples, examples);
     this.#hasPictures = true;
-    this.write({
-      ...{ step, accuracy, correct, total, validation_loss: loss, by_category, examples },
+    const metric: EvaluationMetric = {
+      ...{ step, ...withInterval(plainScore(validation)), validation_loss: loss },
+      by_category: Object.fromEntries(
+        Object.entries(by_category).map(([kind, score]) => [kind, withInterval(score)]),
+      ),
+      ...{ examples, too_long: validation.too_long.length, left_out: validation.skipped.length },
       ...setsMetric({ test, sets }),
       ...(isBest ? { best: true } : {}),
       ...(isFinal ? { final: true } : {}),
-    });
+    };
+    this.write({ ...metric });
     const room = isFinal ? "final" : "validation";
     this.#events.write(secondsNow(), step, {
       ...{ [`${room}/accuracy`]: accuracy, [`${room}/loss`]: loss },

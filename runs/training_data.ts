@@ -9,6 +9,7 @@ import { type Dataset, type DatasetOptions, openDataset, Samples } from "../data
 import type { HubOptions } from "../data/hub.ts";
 import { Loader } from "../data/loader.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
+import { type FrequentAnswers, frequentIn } from "./baseline.ts";
 import { type EvaluationSet, openEvaluationSets, sampleOf } from "./evaluations.ts";
 
 /** Training batches and held-out questions. */
@@ -21,6 +22,8 @@ export interface TrainingData {
   readonly indices: readonly number[];
   /** Further datasets to ask at every evaluation, the test among them. */
   readonly evaluationSets: readonly EvaluationSet[];
+  /** Each kind's most frequent answer in the training data, counted when it is first asked for. */
+  readonly frequent: () => Promise<FrequentAnswers>;
   /** The commits that are read of datasets on the Hub. */
   readonly revisions: DatasetRevisions;
 }
@@ -65,7 +68,9 @@ export async function openTrainingData(
     const heldOut = await Samples.open(held, train.questions_per_row);
     const all = Array.from({ length: heldOut.length }, (_, i) => i);
     const indices = sampleOf(all, train.eval_limit ?? Infinity);
-    return { loader, dataset, heldOut, indices, evaluationSets, revisions };
+    let answers: Promise<FrequentAnswers> | undefined;
+    const frequent = () => answers ??= frequentIn(dataset);
+    return { loader, dataset, heldOut, indices, evaluationSets, frequent, revisions };
   } catch (error) {
     loader.close();
     throw error;

@@ -3,12 +3,24 @@
  *
  * Behind train.ts, which fills it in. Ours.
  */
-import type { Example } from "./examples.ts";
+import type { SkippedRow } from "../data/bad_rows.ts";
+import { printable } from "../data/terminal.ts";
+import { type Results, setScores, testAccuracy } from "./evaluations.ts";
+import { chooseExamples, type Example, generateCommand, savePicture } from "./examples.ts";
 import { megabytes } from "./plan_report.ts";
-import { percent, type Score, scoreTable } from "./report.ts";
+import { baselineNote, lossText, percent, scoreTable, scoreText } from "./report.ts";
+import type { Run } from "./run.ts";
+import {
+  isAboveBaseline,
+  type KnownScore,
+  plainScore,
+  type Score,
+  uncertaintyNote,
+  withInterval,
+} from "./score.ts";
 
 /** What came of a run. Scores and loss are the saved model's, on all held-out questions. */
-export interface TrainingReport extends Score {
+export interface TrainingReport extends KnownScore {
   /** The folder with the model, metrics.jsonl and report.html. */
   readonly out: string;
   /** Steps taken. */
@@ -17,10 +29,16 @@ export interface TrainingReport extends Score {
   readonly best_step: number;
   /** Mean over the labels of the held-out questions. */
   readonly loss: number;
+  /** How many labels that is. */
+  readonly labels: number;
+  /** Pictures that the held-out questions are about. */
+  readonly pictures: number;
+  /** Held-out rows that cannot be read: their questions are left out. */
+  readonly left_out: readonly SkippedRow[];
+  /** Held-out questions that are too long for the model: they count as wrong. */
+  readonly too_long: readonly SkippedRow[];
   /** By kind of question. */
   readonly by_category: Readonly<Record<string, Score>>;
-  /** Accuracy of always giving each kind of question's most frequent answer; null for multiple choice. */
-  readonly baseline_accuracy: number | null;
   /** On `test_dataset_path`, where there is one, by drawing answers as nanoVLM does. */
   readonly test_accuracy: number | null;
   /** The same with the likeliest answers. */
@@ -43,31 +61,71 @@ export interface TrainingReport extends Score {
   readonly command: string;
 }
 
+/** The report of a run whose best model was asked all held-out questions; writes the picture that its command names. */
+export async function trainingReport(
+  { steps, data: { heldOut, indices }, log: { seconds }, plan, best, peakBytes = 0 }: Run,
+  { validation, test, sets }: Results,
+): Promise<Omit<TrainingReport, "pushed" | "push_error">> {
+  const { loss, labels, by_category, skipped, too_long } = validation;
+  const examples = chooseExamples(validation.answers);
+  const [first] = examples;
+  const picture = first ? await savePicture(heldOut, first.index, best.folder) : "PICTURE";
+  return {
+    out: best.folder,
+    steps,
+    best_step: best.step,
+    ...withInterval(plainScore(validation)),
+    ...{ loss, labels, by_category, left_out: skipped, too_long },
+    pictures: heldOut.rowsOf(indices).size,
+    test_accuracy: testAccuracy(test) ?? null,
+    test_accuracy_greedy: test?.accuracy ?? null,
+    datasets: setScores(sets),
+    planned_bytes: plan.totalBytes,
+    peak_bytes: peakBytes,
+    seconds,
+    examples,
+    command: generateCommand(picture, first?.question ?? "QUESTION", best.folder),
+  };
+}
+
+/** Characters of a question or an answer that are shown. */
+const MOST_CHARACTERS = 200;
+
 /** The report for people. */
 export function reportText(report: TrainingReport): string {
-  const { baseline_accuracy: baseline, test_accuracy: test, pushed } = report;
+  const { test_accuracy: test, pushed } = report;
+  const shown = (text: string) => printable(text.replaceAll(/\s+/g, " "), MOST_CHARACTERS);
   const lines = report.examples.map(({ question, expected, given }) =>
-    `  ${question.replaceAll(/\s+/g, " ")}  model: ${JSON.stringify(given)}  true: ${
-      JSON.stringify(expected)
+    `  ${shown(question)}  model: ${JSON.stringify(shown(given))}  true: ${
+      JSON.stringify(shown(expected))
     }`
   );
+  const count = (rows: readonly SkippedRow[], what: string) =>
+    rows.length === 0 ? [] : [`${rows.length.toLocaleString("en")} ${what}`];
+  const note = uncertaintyNote(report.total, report.pictures);
   return [
     `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
     scoreTable(report, report.by_category),
-    `\nAccuracy ${percent(report.accuracy)}, loss ${report.loss.toFixed(4)}`,
+    `\nAccuracy ${scoreText(report)}, loss ${lossText(report.loss, report.labels)}`,
+    ...(isAboveBaseline(report) ? [baselineNote(report)] : []),
+    ...(note === "" ? [] : [note]),
+    ...count(report.left_out, "held-out rows that cannot be read are left out"),
+    ...count(report.too_long, "held-out questions too long for the model count as wrong"),
     `Training took ${megabytes(report.peak_bytes)} of GPU memory, of ${
       megabytes(report.planned_bytes)
     } planned`,
-    ...(baseline === null
-      ? []
-      : [`Always each kind of question's most frequent answer: ${percent(baseline)}`]),
-    ...Object.entries(report.datasets).map(([name, { accuracy, correct, total }]) =>
-      `${name}: ${percent(accuracy)} (${correct} of ${total})`
-    ),
+    ...Object.entries(report.datasets).map(([name, score]) => `${name}: ${scoreText(score)}`),
     ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
     `\nSome questions about pictures that it was not trained on:`,
     ...lines,
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
     ...(pushed === null ? [] : [`Pushed to ${pushed}`]),
+    ...(isAboveBaseline(report) ? [] : [`\n${baselineNote(report, ADVICE)}`]),
   ].join("\n");
 }
+
+/** What to look at where a run stayed at the baseline. */
+const ADVICE =
+  ` Look at: the number of steps (--max-steps), the learning rate (--lr), whether a person could answer from a \
+picture so small (--set vit_img_size=N; deno task data DATASET --html shows them), and whether the answers are right and have \
+a pattern (deno task data DATASET).`;

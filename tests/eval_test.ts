@@ -1,10 +1,10 @@
 // Tests of eval.ts: evaluate() with a made-up model that gives known answers.
-import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { Dataset, Row } from "../data/dataset.ts";
 import type { Batch } from "../data/collator.ts";
 import { Samples } from "../data/samples.ts";
 import { byteTokenizer } from "../data/tokenizer.ts";
-import { evaluate, type Subject } from "../eval.ts";
+import { evaluate, type Evaluation, type Subject } from "../eval.ts";
 import { presets } from "../model/config.ts";
 import type { GenerateOptions } from "../model/generator.ts";
 import { IGNORED_LABEL } from "../model/inputs.ts";
@@ -72,8 +72,8 @@ Deno.test("evaluate() counts texts that are equal but for space around them, by 
   assertEquals([result.task, result.correct, result.total], ["vqa", 3, 5]);
   assertAlmostEquals(result.accuracy, 0.6);
   assertEquals(result.by_category, {
-    color: { accuracy: 2 / 3, correct: 2, total: 3 },
-    shape: { accuracy: 1 / 2, correct: 1, total: 2 },
+    color: { accuracy: 2 / 3, correct: 2, total: 3, baseline_accuracy: 1 / 3 },
+    shape: { accuracy: 1 / 2, correct: 1, total: 2, baseline_accuracy: 1 },
   });
 });
 
@@ -103,7 +103,8 @@ Deno.test("evaluate() puts similar lengths together, fills the last batch up, an
   const says = Object.fromEntries(questions.map((q) => [q, q]));
   const { subject, batches } = subjectThatSays(says);
   const told: number[][] = [];
-  const onAsked = (...counts: number[]) => told.push(counts);
+  const onAsked = (...counts: [number, number, unknown]) =>
+    told.push(counts.slice(0, 2) as number[]);
   const result = await evaluate(subject, samples, { batchSize: 3, onAsked });
   assertEquals(told, [[3, 5], [5, 5]]);
   assertEquals(batches.map(({ questions }) => questions), [
@@ -191,7 +192,7 @@ async function damaged(bad: readonly number[]): Promise<Samples> {
   return await Samples.open({ name, rows, format, row, turnCounts, allTurns }, "all");
 }
 
-Deno.test("evaluate() leaves out, names and counts rows that cannot be read, while they are few", async () => {
+Deno.test("evaluate() leaves out, names and counts rows that cannot be read, however many", async () => {
   const { subject } = subjectThatSays({ "a?": "red" });
   const { correct, total, skipped, answers } = await evaluate(subject, await damaged([1, 3]), {
     batchSize: 2,
@@ -201,10 +202,89 @@ Deno.test("evaluate() leaves out, names and counts rows that cannot be read, whi
     [1, "Cannot read row 1"],
     [3, "Cannot read row 3"],
   ]);
-  const many = await damaged([0, 1, 2, 3]);
-  await assertRejects(
-    () => evaluate(subject, many, { batchSize: 2 }),
-    RangeError,
-    "found 4 rows that cannot be read among 5",
+  const many = await evaluate(subject, await damaged([0, 1, 2, 3]), { batchSize: 2 });
+  assertEquals([many.correct, many.total, many.skipped.length], [1, 1, 4]);
+  const all = await evaluate(subject, await damaged([0, 1, 2, 3, 4]), { batchSize: 2 });
+  assertEquals([all.accuracy, all.total, all.skipped.length], [NaN, 0, 5]);
+});
+
+Deno.test("evaluate() measures against a baseline known before, or the questions' own", async () => {
+  const asked: Asked[] = [["a?", "red", "k"], ["b?", "red", "k"], ["c?", "blue", "k"]];
+  const samples = await samplesOf(asked, "vqa");
+  const { subject } = subjectThatSays({ "a?": "red", "b?": "red", "c?": "red" });
+  const own = await evaluate(subject, samples, { batchSize: 3 });
+  assertEquals([own.accuracy, own.baseline_accuracy], [2 / 3, 2 / 3]);
+  const baseline = new Map([["k", "blue"]]);
+  const known = await evaluate(subject, samples, { batchSize: 3, baseline });
+  assertEquals(known.baseline_accuracy, 1 / 3);
+  assertEquals(known.by_category["k"]?.baseline_accuracy, 1 / 3);
+});
+
+/** What fits `quickstart` beside a picture of 4 tokens. */
+const ROOM = presets.quickstart.vlm.lm_max_position_embeddings - 4;
+
+Deno.test("evaluate() counts what is longer than the context as wrong, and names it", async () => {
+  const asked: Asked[] = [
+    ["a?", "x", "k"],
+    ["?".repeat(15_000), "y", "k"],
+    ["b?", "z".repeat(15_000), "other"],
+    ["c?", "", "k"],
+    ["?".repeat(ROOM), "", "k"],
+  ];
+  const samples = await samplesOf(asked, "vqa");
+  const { subject, batches } = subjectThatSays({ "a?": "x", "c?": "" });
+  const result = await evaluate(subject, samples, { batchSize: 2, sampleSeed: 1 });
+  assertEquals([result.correct, result.total, result.sampled?.total], [2, 5, 5]);
+  assertEquals(result.by_category["other"]?.correct, 0);
+  assertEquals(result.too_long.map(({ row }) => row).sort(), [1, 2, 4]);
+  assert(result.too_long.every(({ reason }) => reason.includes(`has room for ${ROOM}`)));
+  assertEquals(result.answers.map(({ index }) => index), [0, 3]);
+  assertEquals(
+    new Set(batches.flatMap(({ questions }) => questions)),
+    new Set(["a?", "c?"]),
   );
+});
+
+Deno.test("evaluate() never asks for more tokens than the context holds, whoever shares a batch", async () => {
+  const prompt = "Question:  Answer:".length;
+  const long = "q".repeat(ROOM - prompt - 3); // room for an answer of two letters and the end
+  const asked: Asked[] = [[long, "xy", "k"], [long.slice(1), "ab", "k"], [
+    "a?",
+    "z".repeat(99),
+    "k",
+  ]];
+  const samples = await samplesOf(asked, "vqa");
+  const { subject, batches, asked: drawn } = subjectThatSays(
+    Object.fromEntries(asked.map(([question, answer]) => [question, answer])),
+  );
+  const result = await evaluate(subject, samples, { batchSize: 3, sampleSeed: 1 });
+  assertEquals([result.correct, result.total, result.too_long.length], [3, 3, 0]);
+  assertEquals(batches.length, 2, "the short question is asked by itself");
+  for (const { options, questions } of drawn) {
+    const longest = Math.max(...questions.map((question) => prompt + question.length));
+    assert(longest + options.maxNewTokens <= ROOM);
+  }
+});
+
+Deno.test("evaluate() stops after a batch when it is told to, and what was asked is there", async () => {
+  const samples = await samplesOf(
+    Array.from({ length: 9 }, (_, i) => ["a?", "red", `kind ${i}`]),
+    "vqa",
+  );
+  const controller = new AbortController();
+  let last: Evaluation | undefined;
+  await assertRejects(
+    () =>
+      evaluate(subjectThatSays({ "a?": "red" }).subject, samples, {
+        batchSize: 2,
+        signal: controller.signal,
+        onAsked: (asked, _, soFar) => {
+          last = soFar();
+          if (asked === 4) controller.abort(new Error("enough"));
+        },
+      }),
+    Error,
+    "enough",
+  );
+  assertEquals([last?.correct, last?.total, last?.unasked], [4, 4, 5]);
 });

@@ -61,20 +61,31 @@ Deno.test({
       Object.keys(result).sort(),
       [
         "accuracy",
+        "accuracy_interval",
+        "baseline_accuracy",
         "by_category",
         "correct",
+        "labels",
         "loss",
         "samples_per_second",
         "skipped",
         "task",
+        "too_long",
         "total",
+        "unasked",
       ],
     );
     assertEquals([result.task, result.total], ["vqa", 20]);
     const table = await runScript("eval.ts", ...args, "--limit", "7", "--sample", "--seed", "3");
-    assertMatch(table.stdout, /^all +\d+\.\d % +\d+ +7$/m);
-    assertMatch(table.stdout, /^Accuracy .* %, loss \d+\.\d{4}, .* questions\/s$/m);
-    assertMatch(table.stdout, /^Accuracy by drawing \d+\.\d %$/m);
+    assertMatch(table.stdout, /^all +\d+\.\d % +[\d.]+–[\d.]+ % +\d+\.\d % +\d+ +7$/m);
+    assertMatch(
+      table.stdout,
+      /^Accuracy .* of 7, 95 % interval .* %\), baseline .* %, loss \d+\.\d{4}, .* questions\/s$/m,
+    );
+    assertMatch(
+      table.stdout,
+      /^Accuracy by drawing \d+\.\d % \(.* of 7, 95 % interval .*, baseline .* %$/m,
+    );
   },
 });
 

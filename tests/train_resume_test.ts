@@ -21,7 +21,7 @@ const hasF16 = hasAdapter && (await Device.open()).f16;
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /** Asks to stop after the first step. */
-const AT_ONCE: Stop = { signal: "SIGTERM", asked: Promise.resolve(), close: () => {} };
+const AT_ONCE: Stop = { signal: "SIGTERM", asked: AbortSignal.abort(), close: () => {} };
 
 /** Stops a run after every step and compares it with one that was not stopped. */
 function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Promise<void> {
@@ -47,11 +47,14 @@ function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Pr
         continue;
       }
       // Once while it evaluates, and once right after that.
-      const { promise: asked, resolve } = Promise.withResolvers<void>();
-      const during: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER, asked };
+      const controller = new AbortController();
+      const during: { -readonly [K in keyof Stop]: Stop[K] } = {
+        ...NEVER,
+        asked: controller.signal,
+      };
       const ask = () => {
         during.signal = "SIGTERM";
-        resolve();
+        controller.abort();
       };
       const whenTaken = (line: string) => {
         if (line.startsWith(`${step}/`)) setTimeout(ask);

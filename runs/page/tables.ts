@@ -4,9 +4,10 @@
  * Between run_history.ts and page.ts. Ours.
  */
 import { arithmetic, megabytes } from "../plan_report.ts";
-import { clock, percent, type Score, short } from "../report.ts";
+import { clock, percent, short } from "../report.ts";
 import { type Metric, numberOf, recordOf } from "../metrics.ts";
 import { type RunHistory, stepsTaken } from "../run_history.ts";
+import type { Score } from "../score.ts";
 import { type Content, type Html, html } from "./html.ts";
 
 /** What stands where nothing is known. */

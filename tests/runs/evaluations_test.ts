@@ -19,7 +19,7 @@ const { train: initial } = presets.quickstart;
 
 function resultOf(accuracy: number, loss: number, drawn?: number): SetResult {
   const score = (accuracy: number) => ({ accuracy, correct: 100 * accuracy, total: 100 });
-  const rest = { loss, by_category: {}, answers: [] };
+  const rest = { loss, labels: 9, by_category: {}, answers: [], skipped: [], too_long: [] };
   return { ...score(accuracy), ...rest, ...(drawn === undefined ? {} : { sampled: score(drawn) }) };
 }
 
@@ -71,18 +71,29 @@ Deno.test("qualityOf() goes by the test as it was drawn, else by held-out questi
   assertEquals(qualityOf(none), { accuracy: 0.9, loss: 2 });
   assertEquals(setsMetric(none), {});
   const line = evaluationLine(3, { validation, test, sets });
-  assertStringIncludes(line, "Step 3: accuracy 90.0 % (90 of 100), validation loss 2.0000");
-  assertStringIncludes(line, "; test 40.0 %, by drawing 30.0 %");
+  assertStringIncludes(
+    line,
+    "Step 3: accuracy 90.0 % (90 of 100, 95 % interval 82.6–94.5 %), validation loss 2.0000",
+  );
+  assertStringIncludes(
+    line,
+    "; test 40.0 % (40 of 100, 95 % interval 30.9–49.8 %), by drawing 30.0 %",
+  );
 });
 
-Deno.test("evaluationLine() names a row that was left out, and says how many were", () => {
-  const result = { accuracy: 0.5, correct: 1, total: 2, loss: 1, by_category: {}, answers: [] };
+Deno.test("evaluationLine() says what was left out, what counts as wrong, and the first of each", () => {
+  const result = { ...resultOf(0.5, 1), baseline_accuracy: 0.25 };
   const whole = { validation: result, test: undefined, sets: new Map() };
-  const skipped = [{ imageName: "row 7", reason: "cut short" }, { imageName: "b", reason: "c" }];
-  const line = "Step 3: accuracy 50.0 % (1 of 2), validation loss 1.0000";
+  const rows = [
+    { row: 7, imageName: "row 7", reason: "cut short" },
+    { row: 8, imageName: "b", reason: "c" },
+  ];
+  const line = "Step 3: accuracy 50.0 % (50 of 100, 95 % interval 40.4–59.6 %), baseline 25.0 %, " +
+    "validation loss 1.0000";
   assertEquals(evaluationLine(3, whole), line);
   assertEquals(
-    evaluationLine(3, { ...whole, validation: { ...result, skipped } }),
-    `${line}; rows left out: 2, such as row 7: cut short`,
+    evaluationLine(3, { ...whole, validation: { ...result, skipped: rows, too_long: rows } }),
+    `${line}; rows left out: 2, such as row 7: cut short; ` +
+      "questions too long to ask, counted as wrong: 2, such as row 7: cut short",
   );
 });

@@ -12,14 +12,14 @@ Deno.test("percent(), short() and clock() keep few digits", () => {
 });
 
 Deno.test("scoreTable() lists categories by name and all in the end, in columns", () => {
-  const half = { accuracy: 0.5, correct: 1, total: 2 };
+  const half = { accuracy: 0.5, correct: 1, total: 2, baseline_accuracy: 0.25 };
   const none = { accuracy: 0, correct: 0, total: 10 };
   const all = { accuracy: 1 / 12, correct: 1, total: 12 };
   assertEquals(scoreTable(all, { shape: none, color: half }).split("\n"), [
-    "       accuracy  correct  of",
-    "color    50.0 %        1   2",
-    "shape     0.0 %        0  10",
-    "all       8.3 %        1  12",
+    "       accuracy  95 % interval  baseline  correct  of",
+    "color    50.0 %     9.5–90.5 %    25.0 %        1   2",
+    "shape     0.0 %     0.0–27.8 %         –        0  10",
+    "all       8.3 %     1.5–35.4 %         –        1  12",
   ]);
 });
 
@@ -34,6 +34,6 @@ Deno.test("scoreTable() shows a kind of question that would steer a terminal or 
   const score = { accuracy: 0.5, correct: 1, total: 2 };
   const table = scoreTable(score, { "a\x1b[2J\nall  100.0 %": score, ["x".repeat(90)]: score });
   assertEquals(table.split("\n").length, 4);
-  assertEquals(Math.max(...table.split("\n").map((line) => line.length)) < 70, true);
+  assertEquals(Math.max(...table.split("\n").map((line) => line.length)) < 80, true);
   assertEquals(table.includes("\x1b"), false);
 });

@@ -5,21 +5,23 @@ import { decodeImage } from "../../data/image.ts";
 import type { SetResult } from "../../runs/evaluations.ts";
 import { readHistory } from "../../runs/run_history.ts";
 import { RunLog } from "../../runs/run_log.ts";
+import { withInterval } from "../../runs/score.ts";
 
 const STEP = {
   ...{ step: 1, loss: 2, lr_mp: 1e-3, lr_backbones: 1e-4, gradient_norm: 3, loss_scale: null },
   ...{ samples_per_second: 10, tokens_per_second: 100, data_wait: 0 },
 };
+const REST = { labels: 9, skipped: [], too_long: [] };
 const samples = await Samples.open(await openDataset("shapes", "validation"), "all");
 
 /** An evaluation of `count` questions. */
 async function resultOf(count: number, given = "red") {
   const answers = await Promise.all(Array.from({ length: count }, async (_, index) => {
-    const { question, answer: expected } = await samples.at(index);
-    return { index, question, expected, given, isCorrect: given === expected };
+    const { question, answer: expected, category } = await samples.at(index);
+    return { index, category, question, expected, given, isCorrect: given === expected };
   }));
   const score = { accuracy: 0.25, correct: count / 4, total: count };
-  const validation = { ...score, loss: 1.5, by_category: { color: score }, answers };
+  const validation = { ...score, loss: 1.5, by_category: { color: score }, answers, ...REST };
   return { validation, test: undefined, sets: new Map<string, SetResult>() };
 }
 
@@ -107,8 +109,11 @@ Deno.test("a RunLog notes the test and each further dataset, for people, tools a
   assertEquals([line!["test_accuracy"], line!["test_accuracy_greedy"]], [0.125, 0.5]);
   assertEquals([line!["accuracy"], line!["best"]], [0.25, true]);
   assertEquals(line!["datasets"], {
-    "owner/test": { accuracy: 0.5, correct: 4, total: 8, loss: 1.5, sampled_accuracy: 0.125 },
-    "./other,one": { accuracy: 0.75, correct: 6, total: 8, loss: null },
+    "owner/test": {
+      ...withInterval({ accuracy: 0.5, correct: 4, total: 8 }),
+      ...{ loss: 1.5, sampled_accuracy: 0.125 },
+    },
+    "./other,one": { ...withInterval({ accuracy: 0.75, correct: 6, total: 8 }), loss: null },
   });
   const [{ datasets } = {}] = readHistory(folder).evaluations;
   assertEquals(

@@ -108,7 +108,7 @@ export class HubReader implements RangeReader {
     using watchdog = new Watchdog(this.#client.settings.retry);
     const first = filling.start + filling.filled;
     const last = filling.start + filling.bytes.length - 1;
-    const answer = await this.#ask(`bytes=${first}-${last}`, watchdog.signal);
+    const answer = await this.#ask(first, last, watchdog.signal);
     const range = answer.response.headers.get("Content-Range");
     const expected = `bytes ${first}-${last}/${this.byteLength}`;
     if (answer.response.status !== 206 || range !== expected) {
@@ -138,9 +138,13 @@ export class HubReader implements RangeReader {
     );
   }
 
-  async #ask(range: string, signal: AbortSignal): Promise<Answer> {
-    const options = { subject: this.#subject, signal, headers: { Range: range } };
-    const answer = await this.#client.get(this.#signedUrl ?? this.#url, options);
+  async #ask(first: number, last: number, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#client.get(this.#signedUrl ?? this.#url, {
+      subject: this.#subject,
+      signal,
+      headers: { Range: `bytes=${first}-${last}` },
+      lengths: [last - first + 1],
+    });
     if (answer.url !== this.#url) this.#signedUrl = answer.url;
     return answer;
   }

@@ -375,6 +375,68 @@ Deno.test("a listing with a wrong hash or size is reported, and not kept", async
   }
 });
 
+Deno.test("a remembered listing with a page lost is not believed", async () => {
+  await using scene = await setScene({ files: FILES });
+  await (await scene.open()).download(["config.json"]);
+  const tree = `${repositoryFolder(scene)}/trees/${scene.stored.commits[0]!.oid}.json`;
+  const whole = await Deno.readTextFile(tree);
+  const { files, ...rest } = JSON.parse(whole);
+  delete files["a/b/model.safetensors"];
+  await Deno.writeTextFile(tree, JSON.stringify({ ...rest, files }));
+  await (await scene.open()).download(PATHS);
+  assertEquals(await Deno.readTextFile(tree), whole);
+});
+
+Deno.test("a Hub that does not tell names is believed, and its listing not remembered", async () => {
+  const { route } = faulty(createDownloadRoute(), async (response) => {
+    const { siblings: _, ...info } = await response.json();
+    return Response.json(info);
+  }, { on: (_, { pathname }) => pathname.includes("/revision/") });
+  await using scene = await setScene({ files: FILES }, [route]);
+  await (await scene.open()).download(PATHS);
+  assertEquals(await namesIn(`${repositoryFolder(scene)}/trees`), []);
+  await (await scene.open({ isOffline: true })).download(PATHS);
+});
+
+Deno.test("a cache folder that is damaged is named, with what to do", async () => {
+  const long = `${"x".repeat(300)}.json`;
+  const cases: [string, (folder: string, commit: string) => Promise<unknown>, string][] = [
+    ["blobs is a file", (folder) => Deno.writeTextFile(`${folder}/blobs`, ""), "in the way"],
+    [
+      "snapshots is a file",
+      (folder) => Deno.writeTextFile(`${folder}/snapshots`, ""),
+      "in the way",
+    ],
+    ["refs is a file", (folder) => Deno.writeTextFile(`${folder}/refs`, ""), "in the way"],
+    [
+      "a file is a folder",
+      (folder, commit) =>
+        Deno.mkdir(`${folder}/snapshots/${commit}/config.json/x`, { recursive: true }),
+      "in the way",
+    ],
+    ["a link to itself", (folder) => Deno.symlink("refs", `${folder}/refs`), "in the way"],
+    ["a name over 255 bytes", () => Promise.resolve(), "at most 255 bytes"],
+  ];
+  for (const [name, harm, expected] of cases) {
+    const isLong = name.startsWith("a name");
+    await using scene = await setScene({ files: isLong ? { [long]: "{}" } : FILES });
+    await Deno.mkdir(repositoryFolder(scene), { recursive: true });
+    await harm(repositoryFolder(scene), scene.stored.commits[0]!.oid);
+    const attempt = scene.open().then((repository) =>
+      repository.download([isLong ? long : "config.json"])
+    );
+    const text = await failure(attempt);
+    assertStringIncludes(text, "Cannot use the cache folder");
+    assertStringIncludes(text, expected, name);
+    assert(text.length < 700, text);
+  }
+  await using scene = await setScene({ files: FILES });
+  const cacheFolder = `${scene.cacheFolder}/file`;
+  await Deno.writeTextFile(cacheFolder, "");
+  const text = await failure(scene.open({ cacheFolder }).then((one) => one.download(PATHS)));
+  assertStringIncludes(text, "Not a directory");
+});
+
 Deno.test("Retry-After is waited for", async () => {
   const storm = faulty(createDownloadRoute(), statusOf(429, { "Retry-After": "1" }), {
     on: toApi,

@@ -4,12 +4,14 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HubError } from "../../data/hub.ts";
 import { createDownloadRoute, sha256 } from "../hub/download_routes.ts";
 import {
+  breakingPort,
   corruptedAt,
   cutAfter,
   endless,
   type FaultOptions,
   faulty,
   type Harm,
+  packed,
   redirectedTo,
   replacedBy,
   slowly,
@@ -20,6 +22,7 @@ import {
   withHeader,
   withoutRanges,
 } from "../hub/faults.ts";
+import { HubStore } from "../hub/store.ts";
 import { assertSound, HASTY, namesIn, QUICK, setScene, someBytes } from "../hub/scene.ts";
 
 const WEIGHTS = someBytes(200_000);
@@ -34,6 +37,8 @@ interface Case {
   options?: FaultOptions;
   /** Gives up on silence soon. */
   isHasty?: true;
+  /** Gives up on slowness soon. */
+  isBusy?: true;
   /** SUCCESS, or a part of the error. */
   expected: string;
 }
@@ -44,7 +49,39 @@ function closedPort(): number {
   return listener.addr.port;
 }
 
+const broken = breakingPort();
+globalThis.addEventListener("unload", () => broken[Symbol.dispose]());
+const { token } = new HubStore();
+
 const once = { times: 1 };
+/** A listing whose next page is elsewhere. */
+function linkedTo(target: (url: URL) => string): Harm {
+  return (response, request) => {
+    response.headers.set("Link", `<${target(new URL(request.url))}>; rel="next"`);
+    return response;
+  };
+}
+
+/** Packed in a way that nobody knows. */
+function encodedBy(name: string): Harm {
+  return async (response, request) => {
+    const cut = await truncatedTo(50)(response, request);
+    cut.headers.set("Content-Encoding", name);
+    return cut;
+  };
+}
+
+/** A listing without one file. */
+function without(path: string): Harm {
+  return async (response) => {
+    const entries: { path: string }[] = await response.json();
+    return Response.json(entries.filter((entry) => entry.path !== path));
+  };
+}
+
+const BUSY = { ...QUICK, slowMilliseconds: 100, leastBytesPerSecond: 500_000 };
+
+const toTree = { on: (_: Request, url: URL) => url.pathname.includes("/tree/") }.on;
 const toFile = { on: (_: Request, url: URL) => url.pathname.includes("/resolve/") };
 const cases: Case[] = [
   {
@@ -188,6 +225,115 @@ const cases: Case[] = [
     expected: "expected an answer",
   },
   {
+    name: "a CDN that breaks connections, always",
+    harms: [
+      `http://127.0.0.1:${broken.port}/x?X-Amz-Signature=secret`,
+      `http://user:Signature@127.0.0.1:${broken.port}/x`,
+      `http://nowhere.invalid/x?X-Amz-Signature=secret`,
+    ].map((target) => redirectedTo(() => target)),
+    options: toFile,
+    expected: "expected an answer",
+  },
+  {
+    name: "a server that says the token",
+    harms: [401, 403, 404, 400, 500].map((status) =>
+      statusOf(status, { "X-Error-Message": `no ${token}`, "X-Error-Code": `no ${token}` })
+    ),
+    options: { on: () => true },
+    expected: "found ",
+  },
+  {
+    name: "a server that says the token where none is looked for",
+    harms: [redirectedTo(() => `hf-x:${token}`), encodedBy(token)],
+    options: toFile,
+    expected: "expected ",
+  },
+  {
+    name: "a body that trickles, once",
+    harms: [slowly(1000, 30), slowly(10, 10)],
+    options: once,
+    isBusy: true,
+    expected: SUCCESS,
+  },
+  {
+    name: "a listing that trickles, always",
+    harms: [slowly(2, 10)],
+    options: { on: toApi },
+    isBusy: true,
+    expected: "bytes a second for ",
+  },
+  {
+    name: "packed answers, always, anywhere",
+    harms: (["gzip", "deflate", "brotli"] as const).map((format) => packed(format)),
+    options: {
+      on: (_, { pathname }) => !pathname.includes("/resolve/") || pathname.endsWith("json"),
+    },
+    expected: SUCCESS,
+  },
+  {
+    name: "an unknown packing, always",
+    harms: [encodedBy("zstd")],
+    expected: 'found the encoding "zstd"',
+  },
+  {
+    name: "a packed file that is called packed",
+    harms: [withHeader("Content-Encoding", "gzip"), withHeader("Content-Encoding", "zstd")],
+    expected: SUCCESS,
+  },
+  {
+    name: "what says that it is packed and is not, once",
+    harms: [withHeader("Content-Encoding", "gzip"), withHeader("Content-Encoding", "br")],
+    options: { on: toApi, times: 1 },
+    expected: SUCCESS,
+  },
+  {
+    name: "a listing of another shape, always",
+    harms: ["null", "[]", "{}", '"x"', "7", '{"sha": 7}', '{"sha": ["a"]}', "[[[[]]]]"]
+      .map(replacedBy),
+    options: { on: toApi },
+    expected: "Is HF_ENDPOINT a Hub?",
+  },
+  {
+    name: "a tree of another shape, always",
+    harms: ["null", "{}", '"x"', "[null]", "[7]", '[{"path": 7}]', '[{"type": "file"}]', "[[]]"]
+      .map(replacedBy),
+    options: { on: toTree },
+    expected: "found ",
+  },
+  {
+    name: "an answer of 40 MB, always",
+    harms: [replacedBy(`[${"7,".repeat(2e7)}7]`)],
+    options: { on: toApi },
+    expected: "more than 33554432 bytes",
+  },
+  {
+    name: "pages without an end, always",
+    harms: [
+      linkedTo((url) => url.href),
+      linkedTo((url) => `${url.origin}${url.pathname}?cursor=${Math.random()}`),
+    ],
+    options: { on: toTree },
+    expected: "without an end",
+  },
+  {
+    name: "a next page that is no web address, always",
+    harms: ["file:///etc/passwd", "data:,[]"].map((target) => linkedTo(() => target)),
+    options: { on: toTree },
+    expected: "expected one to http or https",
+  },
+  {
+    name: "a page of the listing that is lost, once",
+    harms: [replacedBy("[]"), ...["config.json", "model.safetensors"].map(without)],
+    options: { on: toTree, times: 1 },
+    expected: SUCCESS,
+  },
+  {
+    name: "a page of the listing that is lost, always",
+    harms: [replacedBy("[]"), ...["config.json", "model.safetensors"].map(without)],
+    options: { on: toTree },
+    expected: "that are there",
+  },
+  {
     name: "redirect loops",
     harms: [redirectedTo((url) => url.href), redirectedTo(({ pathname }) => `${pathname}?a`)],
     options: { on: () => true },
@@ -208,7 +354,7 @@ interface Outcome {
   milliseconds: number;
 }
 
-async function outcomeOf(harm: Harm, { options, isHasty }: Case): Promise<Outcome> {
+async function outcomeOf(harm: Harm, { options, isHasty, isBusy }: Case): Promise<Outcome> {
   const fault = faulty(createDownloadRoute(), harm, options);
   let isFaulty = true;
   const whole = createDownloadRoute();
@@ -217,12 +363,14 @@ async function outcomeOf(harm: Harm, { options, isHasty }: Case): Promise<Outcom
   ]);
   const paths = Object.keys(FILES);
   const start = performance.now();
-  const text = await scene.open({ retry: isHasty ? HASTY : QUICK }).then((repository) =>
-    repository.download(paths)
-  ).then(
+  const text = await scene.open({ retry: isHasty ? HASTY : isBusy ? BUSY : QUICK }).then((
+    repository,
+  ) => repository.download(paths)).then(
     () => SUCCESS,
     (error) => {
       assert(error instanceof HubError, `${error?.stack}`);
+      const shown = Deno.inspect(error, { depth: 9 });
+      assert(!shown.includes(token) && !/Signature|hf_test/.test(shown), shown);
       return error.message;
     },
   );
@@ -288,4 +436,6 @@ Deno.test("a resumed download gets over answers other than the rest", async () =
   }
   assertEquals(await resumeAgainst(statusOf(416)), [null, rest, null]);
   assertEquals(await resumeAgainst(corruptedAt(0)), [null, rest, null]);
+  assertEquals(await resumeAgainst(packed("gzip")), [null, rest]);
+  assertEquals(await resumeAgainst(packed("gzip", true)), [null, rest, null]);
 });

@@ -1,5 +1,11 @@
 // Tests of files read in parts by range requests: over bad networks, with addresses that run out.
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { parquetQuery } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { HubError } from "../../data/hub.ts";
@@ -11,6 +17,7 @@ import {
   type FaultOptions,
   faulty,
   type Harm,
+  packed,
   stalledAfter,
   statusOf,
   truncatedTo,
@@ -81,6 +88,12 @@ Deno.test("hyparquet reads through it", async () => {
   assertEquals(rows, [{ n: 3210 }, { n: 3211 }]);
 });
 
+const calledPacked: Harm = async (response, request) =>
+  withHeader("Content-Encoding", "zstd")(
+    await withHeader("Content-Length", "40000")(response, request),
+    request,
+  );
+
 const once = { times: 1 };
 const cases: [string, Harm, FaultOptions, string][] = [
   ["a cut after the first byte, twice", cutAfter(1), { times: 2 }, "success"],
@@ -95,9 +108,40 @@ const cases: [string, Harm, FaultOptions, string][] = [
   ["another range, once", withHeader("Content-Range", "bytes 0-19999/50000"), once, "success"],
   ["another size, always", withHeader("Content-Range", "bytes 9-8/7"), {}, 'found range "bytes'],
   ["no ranges, always", withoutRanges(DATA), {}, "found the whole file"],
+  ["packed ranges, always", packed("gzip"), {}, "success"],
+  ["ranges of the packed file, always", packed("gzip", true), {}, 'found range "bytes 5000-'],
+  ["a file that is called packed", calledPacked, {}, "success"],
   ["429 and no end", statusOf(429), {}, "status 429"],
   ["503 and Retry-After", statusOf(503, { "Retry-After": "0" }), { times: 3 }, "success"],
 ];
+
+Deno.test("a file that changes while it is read is noticed", async () => {
+  let tag = "";
+  const changing = faulty(createDownloadRoute(), (response) => {
+    if (tag !== "") response.headers.set("ETag", tag);
+    return response;
+  });
+  await using scene = await setScene({ kind: "dataset", files: FILES }, [changing.route]);
+  const reader = await (await scene.open()).open("data.parquet");
+  await reader.slice(0, 100);
+  tag = 'W/"weak"';
+  await reader.slice(0, 100);
+  tag = '"another"';
+  const { message } = await assertRejects(() => reader.slice(100, 200), HubError);
+  assertMatch(message, /found another content than before \(tag "another"\), expected "\w+"/);
+  tag = "";
+  await reader.slice(100, 200);
+});
+
+Deno.test("a file that is another than the listing says is noticed", async () => {
+  const other = faulty(createDownloadRoute(), (response) => {
+    response.headers.set("X-Linked-Etag", `"${"0".repeat(64)}"`);
+    return response;
+  }, { on: (_, { pathname }) => pathname.includes("/resolve/") });
+  await using scene = await setScene({ kind: "dataset", files: FILES }, [other.route]);
+  const reader = await (await scene.open()).open("data.parquet");
+  await assertRejects(() => reader.slice(0, 100), HubError, "another content");
+});
 
 for (const [name, harm, options, expected] of cases) {
   Deno.test(`slice() survives or reports: ${name}`, async () => {

@@ -1,5 +1,5 @@
 // Tests of what is read from the environment and from names, and of pauses between attempts.
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { HubError, type HubOptions, parseRepositoryName } from "../../data/hub.ts";
 import { hubSettings } from "../../data/hub/environment.ts";
 import { diskError, retryAfter, TransientError } from "../../data/hub/errors.ts";
@@ -120,6 +120,25 @@ Deno.test("a pause ends when the task is given up", async () => {
   const retries = new Retries({ ...PATIENT, firstDelayMilliseconds: 60_000 }, stop.signal);
   setTimeout(() => stop.abort(new HubError("another file failed")), 5);
   await assertRejects(() => retries.failed(new TransientError("x")), HubError, "another file");
+});
+
+Deno.test("diskError() says what is wrong with a folder, and what to do", () => {
+  const coded = (code: string) => Object.assign(new Error(`os says ${code}`), { code });
+  const cases: [Error, RegExp][] = [
+    [coded("EROFS"), /may not be written.*HF_HOME to a folder of your own/],
+    [coded("EACCES"), /may not be written/],
+    [new Deno.errors.NotCapable('Requires write access to "a"'), /may not be written/],
+    [coded("EIO"), /found "os says EIO".*Remove what is in the way/],
+    [coded("ENAMETOOLONG"), /at most 255 bytes/],
+  ];
+  for (const [error, message] of cases) {
+    const shown = diskError(error, "a/b");
+    assert(shown instanceof HubError);
+    assertMatch(shown.message, /^Cannot use the cache folder "a\/b": /);
+    assertMatch(shown.message, message);
+  }
+  const net = new Deno.errors.NotCapable('Requires net access to "a"');
+  assertEquals(diskError(net, "a/b"), net);
 });
 
 Deno.test("diskError() leaves other errors alone", () => {

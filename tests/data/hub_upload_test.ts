@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HubError } from "../../data/hub/errors.ts";
 import { PATIENT } from "../../data/hub/retry.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "../../data/hub/upload.ts";
+import { breakingPort } from "../hub/faults.ts";
 import { type HubServer, type Route, startHub } from "../hub/server.ts";
 import { HubStore } from "../hub/store.ts";
 import { uploadRoute } from "../hub/upload_routes.ts";
@@ -247,6 +248,9 @@ Deno.test("uploadFiles() gives up on a server that never answers", async () => {
   resolve(new Response());
 });
 
+const broken = breakingPort();
+addEventListener("unload", () => broken[Symbol.dispose]());
+
 for (
   const [why, settings, routes, status, message] of [
     ["no token", { token: undefined }, [], undefined, /found no token.*settings\/tokens.*HF_TOKEN/],
@@ -262,6 +266,12 @@ for (
       403,
       /status 403.* from the Hub's storage/,
     ],
+    ["broken storage", {}, [brokenStorage], undefined, /by 127\.0\.0\.1:\d+: found ".+", expected/],
+    ["a batch of another shape", {}, [saying("batch", "null")], undefined, /none of a Hub's/],
+    ["a plan of another shape", {}, [saying("preupload", "[7]")], undefined, /none of a Hub's/],
+    ["a commit of another shape", {}, [saying("commit", "7")], undefined, /none of a Hub's/],
+    ["a page in place of a plan", {}, [saying("preupload", "<p>")], undefined, /none of a Hub's/],
+    ["40 MB", {}, [saying("preupload", "7".repeat(4e7))], undefined, /more than 33554432 bytes/],
     ["bad metadata", {}, [answering("commit", 400)], 400, /status 400, "no: \*\*\*"/],
   ] as const
 ) {
@@ -273,10 +283,31 @@ for (
     assertMatch(error.message, /^Cannot push to "\w+\/model"/);
     assertEquals(error.status, status);
     for (const secret of [store.token, "hf_wrong", "secret-word", "X-Amz-Signature"]) {
-      assert(!error.message.includes(secret), error.message);
+      assert(!Deno.inspect(error).includes(secret), Deno.inspect(error));
     }
     assert((store.find("model", "me/model")?.commits.length ?? 1) === 1);
   });
+}
+
+/** Answers all requests to a path with a text. */
+function saying(path: string, text: string): Route {
+  return fault(999, ({ url }) => url.includes(path), async (request) => {
+    await request.body?.cancel();
+    return new Response(text);
+  });
+}
+
+/** Sends large files to a signed address at which connections break. */
+function brokenStorage(request: Request, store: HubStore): Promise<Response | undefined> {
+  return fault(999, ({ url }) => url.includes("batch"), async () => {
+    const { objects }: { objects: { oid: string; size: number }[] } = await request.json();
+    const href = `http://127.0.0.1:${broken.port}/x?X-Amz-Signature=secret`;
+    const actions = { upload: { href } };
+    return Response.json({
+      transfer: "basic",
+      objects: objects.map(({ oid, size }) => ({ oid, size, actions })),
+    });
+  })(request, store);
 }
 
 /** Answers all requests to a path with an error whose text has the token in it. */

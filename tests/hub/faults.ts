@@ -137,6 +137,37 @@ export function withoutRanges(whole: Uint8Array<ArrayBuffer>): Harm {
   };
 }
 
+/** The body packed, though nobody asked for it: after a range was cut out of it, or before. */
+export function packed(format: CompressionFormat, isRangeOfPacked: boolean = false): Harm {
+  const pack = async (bytes: Uint8Array<ArrayBuffer>) =>
+    new Uint8Array(
+      await new Response(new Blob([bytes]).stream().pipeThrough(new CompressionStream(format)))
+        .arrayBuffer(),
+    );
+  return async (response) => {
+    const { status, headers } = response;
+    headers.set("Content-Encoding", format === "brotli" ? "br" : format);
+    headers.delete("Content-Length");
+    let body = await pack(await bytesOf(response));
+    const [, first] = /^bytes (\d+)-/.exec(headers.get("Content-Range") ?? "") ?? [];
+    if (isRangeOfPacked && first !== undefined) {
+      headers.set("Content-Range", `bytes ${first}-${body.length}/${body.length + 1}`);
+      body = body.slice(Number(first) % body.length);
+    }
+    return new Response(body, { status, headers });
+  };
+}
+
+/** Where connections are taken and closed again without a word. */
+export function breakingPort(): { port: number } & Disposable {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const closing = (async () => {
+    for await (const connection of listener) connection.close();
+  })();
+  closing.catch(() => {});
+  return { port: listener.addr.port, [Symbol.dispose]: () => listener.close() };
+}
+
 /** More bytes than there should be, without an end. */
 export function endless(): Harm {
   return async (response) => {

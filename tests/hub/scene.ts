@@ -14,6 +14,8 @@ export const QUICK = {
   longestDelayMilliseconds: 4,
   longestRetryAfterMilliseconds: 2000,
   stallMilliseconds: 5000,
+  slowMilliseconds: 60_000,
+  leastBytesPerSecond: 10_000,
 };
 
 /** For tests of silence. */

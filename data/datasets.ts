@@ -8,6 +8,7 @@ import { ConcatDataset } from "./concat_dataset.ts";
 import type { Dataset, Split } from "./dataset.ts";
 import type { DatasetOptions } from "./dataset_options.ts";
 import { parseDatasetSpec, type SourceSpec } from "./dataset_spec.ts";
+import { holdOut } from "./held_out.ts";
 import { openHubSources } from "./hub_dataset.ts";
 import { openJson } from "./json_records.ts";
 import { mapSome } from "./local_file.ts";
@@ -98,32 +99,20 @@ class Opener {
   }
 }
 
-/** The first `rows` of all together; undefined where nothing is left of a dataset. */
-function cut(datasets: readonly Dataset[], rows: number): (Dataset | undefined)[] {
+/** How many rows of each dataset are among the first `rows` of all together. */
+function takenOf(datasets: readonly Dataset[], rows: number): number[] {
   let left = rows;
   return datasets.map((dataset) => {
     const taken = Math.min(left, dataset.rows);
     left -= taken;
-    if (taken === 0) return undefined;
-    return taken === dataset.rows ? dataset : new RowSubset(dataset, { start: 0, rows: taken });
+    return taken;
   });
 }
 
-/** The rows of a dataset that are held out, or those that are not. */
-function hold(dataset: Dataset, share: number, split: Split): Dataset {
-  const { name, rows } = dataset;
-  const held = Math.max(1, Math.floor(rows * share));
-  if (held >= rows) {
-    throw new RangeError(
-      `Cannot hold out rows of "${name}" to evaluate on: found ${rows}, expected at least 2. Take ` +
-        `more rows, or evaluate on other data.`,
-    );
-  }
-  const left = rows - held;
-  return new RowSubset(
-    dataset,
-    split === "train" ? { start: 0, rows: left } : { start: left, rows: held },
-  );
+/** The first rows of a dataset; undefined where there are none. */
+function cut(dataset: Dataset, rows: number = 0): Dataset | undefined {
+  if (rows === dataset.rows) return dataset;
+  return rows === 0 ? undefined : new RowSubset(dataset, { start: 0, rows });
 }
 
 /** The rows of each source, in order; undefined where `rows` leaves nothing of one. */
@@ -134,13 +123,18 @@ async function openParts(
 ): Promise<(Dataset | undefined)[]> {
   const openAll = (part: Split, some: readonly Source[]) =>
     mapSome(some, SOURCES_AT_ONCE, (source) => opener.open(source, part));
-  if (heldOut === undefined) return cut(await openAll(split, sources), rows);
-  if (split === "validation" && sources.every(hasValidation)) return await openAll(split, sources);
-  const training = cut(await openAll("train", sources), rows);
-  return await mapSome(sources, SOURCES_AT_ONCE, async (source, at) => {
-    const dataset = training[at];
-    if (!hasValidation(source)) return dataset && hold(dataset, heldOut, split);
-    return split === "train" ? dataset : await opener.open(source, split);
+  if (heldOut !== undefined && split === "validation" && sources.every(hasValidation)) {
+    return await openAll(split, sources);
+  }
+  const all = await openAll(heldOut === undefined ? split : "train", sources);
+  const taken = takenOf(all, rows);
+  return await mapSome(all, SOURCES_AT_ONCE, async (dataset, at) => {
+    const [source, its] = [sources[at], taken[at] ?? 0];
+    if (heldOut === undefined || !source) return cut(dataset, its);
+    if (dataset instanceof RecordDataset && !hasValidation(source)) {
+      return its === 0 ? undefined : await holdOut(dataset, { rows: its, share: heldOut, split });
+    }
+    return split === "train" ? cut(dataset, its) : await opener.open(source, split);
   });
 }
 

@@ -9,7 +9,7 @@ import type { DatasetOptions } from "./dataset_options.ts";
 import { questionCategory } from "./question_category.ts";
 import { nearest, PictureError } from "./record_fields.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
-import { readInFolder } from "./safe_path.ts";
+import { findInFolder, readInFolder } from "./safe_path.ts";
 import { KNOWN_SCHEMAS, type LabelledTurn, recognize, type Schema } from "./schemas.ts";
 
 /** Rows whose labels are looked at before anything else. */
@@ -137,6 +137,45 @@ export class RecordDataset implements Dataset {
     const { bytes, path } = await this.#image(record, index);
     const place = `${this.name}, row ${index}`;
     return { image: bytes, imageName: path ? `${place}, ${path}` : place, turns };
+  }
+
+  /** Whether its files are on this machine, and pictures that they name are found. */
+  get isLocal(): boolean {
+    return this.#folder !== undefined;
+  }
+
+  /**
+   * The pictures of rows, in order: the bytes of a file, the path of one, or undefined where there
+   * is none. Nothing is kept.
+   */
+  async *pictures(start: number, end: number): AsyncGenerator<Uint8Array | string | undefined> {
+    const found = new Map<string, string | undefined>(); // by what the rows say
+    const rows = start === 0
+      ? this.#source.select(this.#schema.pictureColumns)
+      : this.#records(start);
+    let row = start;
+    for await (const record of rows) {
+      const picture = record && attempt(() => this.#schema.picture(record));
+      if (!picture || "bytes" in picture || this.#folder === undefined) {
+        yield picture && ("bytes" in picture ? picture.bytes : picture.path);
+      } else {
+        const beside = this.#source.fileOf(row);
+        const key = `${beside}\n${picture.path}`;
+        if (!found.has(key)) {
+          const file = await findInFolder(picture.path, this.#folder, beside).catch(() =>
+            undefined
+          );
+          found.set(key, file);
+        }
+        yield found.get(key);
+      }
+      if (++row >= end) return;
+    }
+  }
+
+  /** Records from one on, read one by one. */
+  async *#records(start: number): AsyncGenerator<DataRecord> {
+    for (let row = start; row < this.rows; row++) yield await this.#source.record(row);
   }
 
   rowName(index: number): string {

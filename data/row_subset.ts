@@ -26,8 +26,9 @@ export class RowSubset implements Dataset {
    * Nothing is read yet.
    *
    * @param choice at least one row, and none beyond the last one
+   * @param notes instead of the dataset's own
    */
-  constructor(dataset: Dataset, choice: RowChoice) {
+  constructor(dataset: Dataset, choice: RowChoice, notes: readonly string[] = dataset.notes ?? []) {
     this.#dataset = dataset;
     this.#choice = choice;
     this.name = dataset.name;
@@ -35,7 +36,7 @@ export class RowSubset implements Dataset {
     this.format = dataset.format;
     this.mayLackTurns = dataset.mayLackTurns ?? false;
     if (dataset.columns) this.columns = dataset.columns;
-    if (dataset.notes) this.notes = dataset.notes;
+    if (notes.length > 0) this.notes = notes;
     if (dataset.groups) this.groups = this.#clip(dataset.groups);
   }
 

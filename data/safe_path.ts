@@ -41,19 +41,16 @@ async function find(path: string, root: string, folders: readonly string[]) {
 }
 
 /**
- * Reads a picture file in a folder.
+ * Finds a picture file in a folder.
  *
  * @param path what the dataset says; "/" and "\" are the same
  * @param root the dataset's folder
  * @param beside the file that says it: the path is relative to its folder or else to `root`
+ * @returns the path that it really has
  * @throws {PictureError} when the path leads out of the folder, by a symbolic link too, to no file,
  * or to one of more than 256 MiB
  */
-export async function readInFolder(
-  path: string,
-  root: string,
-  beside: string,
-): Promise<Uint8Array> {
+export async function findInFolder(path: string, root: string, beside: string): Promise<string> {
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) throw refuse(path, "a URL, which is never fetched");
   if (path.includes("\0")) throw refuse(path, "a NUL character");
   if (/^[./\\]*$/.test(path)) throw refuse(path, "no name");
@@ -61,8 +58,19 @@ export async function readInFolder(
   if (real === undefined) throw refuse(path, "no such file");
   const { isFile, size } = await Deno.stat(real); // a pipe would never end
   if (!isFile) throw refuse(path, "something that is no file");
-  if (size > LARGEST_PICTURE) {
-    throw refuse(path, `${size} bytes, which are more than ${LARGEST_PICTURE}`);
-  }
-  return await Deno.readFile(real);
+  if (size <= LARGEST_PICTURE) return real;
+  throw refuse(path, `${size} bytes, which are more than ${LARGEST_PICTURE}`);
+}
+
+/**
+ * Reads a picture file in a folder; see `findInFolder()`.
+ *
+ * @throws {PictureError} when there is none that may be read
+ */
+export async function readInFolder(
+  path: string,
+  root: string,
+  beside: string,
+): Promise<Uint8Array> {
+  return await Deno.readFile(await findInFolder(path, root, beside));
 }

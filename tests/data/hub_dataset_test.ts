@@ -91,7 +91,7 @@ Deno.test("openDataset() reads configurations that a dataset's card lists, each 
     const mixed = await open(`${name}:aokvqa,shapes`);
     assertEquals(mixed.rows, 20_005);
     const held = await openDataset(`${name}:all`, "validation", { ...options, heldOut: 0.3 });
-    assertEquals([held.rows, (await held.row(0)).turns[0]?.question], [3, "more 1"]);
+    assertEquals([held.rows, (await held.row(0)).turns[0]?.question], [3, "ai2d 2"]);
     const none = await assertRejects(() => open(name), Error);
     assertStringIncludes(none.message, '2 configurations, "ai2d, aokvqa"');
     await assertRejects(() => open(`${name}:vqa`), Error, 'one of "ai2d, aokvqa"');

@@ -36,7 +36,7 @@ export interface TrainConfig {
   readonly lr_overshoot: boolean;
   /** Rows of the data to use; null is all. */
   readonly data_cutoff_idx: number | null;
-  /** Share of the rows kept for validation. */
+  /** Share of the pictures, of large data of the rows, that is held out to validate on. */
   readonly val_ratio: number;
   /** Questions a step. */
   readonly batch_size: number;
@@ -202,6 +202,7 @@ const SMALL: Config = {
     lr_mp: 1e-3,
     lr_backbones: 1e-3,
     lr_overshoot: false,
+    val_ratio: 0.1,
     batch_size: 64,
     questions_per_row: "all",
     initialization: "fan_in",

@@ -31,10 +31,8 @@ export interface TrainingData {
 /**
  * Opens what the configuration names.
  *
- * Held out are `val_dataset_path`, else of each source its own validation part, or where it has none its last rows,
- * `val_ratio` of them.
- * Differs from nanoVLM: rows are not shuffled before they are divided, and every source is divided by itself, so that
- * each is represented and row groups are read whole.
+ * Held out are `val_dataset_path`, else of each source its own validation part, or where it has none a share of its
+ * pictures, `val_ratio` (held_out.ts).
  *
  * @param options `hub`: where the Hub is, and what to do about progress; `revisions`: commits that a resumed run has read
  * @throws {Error} where a file is missing

@@ -21,6 +21,7 @@ export interface ScoreAndLoss extends KnownScore {
 export interface EvaluationMetric extends KnownScore {
   /** Steps that the model has taken. */
   readonly step: number;
+  /** Mean over the labels of the questions that fit `lm_max_length`; null where none does. */
   readonly validation_loss: number | null;
   /** By kind of question. */
   readonly by_category: Readonly<Record<string, KnownScore>>;
@@ -30,8 +31,9 @@ export interface EvaluationMetric extends KnownScore {
   readonly too_long: number;
   /** Rows that cannot be read: their questions are left out. */
   readonly left_out: number;
-  /** On the test, by drawing answers, and with the likeliest ones; absent where there is none. */
+  /** On the test, by drawing answers; absent where there is none. */
   readonly test_accuracy?: number;
+  /** The same with the likeliest answers. */
   readonly test_accuracy_greedy?: number;
   /** On the test and further datasets, by name; absent where there are none. */
   readonly datasets?: Readonly<Record<string, ScoreAndLoss>>;

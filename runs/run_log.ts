@@ -47,18 +47,25 @@ export interface ResumePoint {
 
 /** What metrics.jsonl says of a step. */
 export interface StepMetric {
+  /** From 1. */
   readonly step: number;
+  /** Mean over the labels of the step's questions. */
   readonly loss: number;
+  /** Learning rate of the projector. */
   readonly lr_mp: number;
+  /** Learning rate of the vision encoder and the language model. */
   readonly lr_backbones: number;
+  /** Of all gradients together. */
   readonly gradient_norm: number;
-  /** null in float32. */
+  /** Of mixed precision; null in float32. */
   readonly loss_scale: number | null;
-  /** In mixed precision. */
+  /** Steps so far that were left out since gradients overflowed; in mixed precision only. */
   readonly skipped_steps?: number;
+  /** Questions a second. */
   readonly samples_per_second: number;
+  /** Of text and pictures, without padding. */
   readonly tokens_per_second: number;
-  /** Share of the time. */
+  /** Share of the time that was waiting for data. */
   readonly data_wait: number;
 }
 

@@ -42,6 +42,7 @@ export function intervalOf(
 
 /** A score as files and JSON documents have it: with its 95 % interval. */
 export interface KnownScore extends Score {
+  /** The 95 % interval of the accuracy, after Wilson. */
   readonly accuracy_interval: readonly [low: number, high: number];
 }
 

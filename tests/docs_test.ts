@@ -1,9 +1,10 @@
 /**
  * Tests of what README.md and docs/ tell to type: tasks, files and flags exist, and flags take the values that are written.
  */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Command } from "../commands/command.ts";
 import { type Flags, parseFlags } from "../commands/flags.ts";
+import { meaningsIn, pages } from "./docs.ts";
 import DENO from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("../", import.meta.url);
@@ -84,6 +85,32 @@ for (const page of PAGES) {
     assertEquals(await faultsOf(Deno.readTextFileSync(new URL(page, ROOT))), []);
   });
 }
+
+Deno.test("settings.md and json.md are what `deno task docs` makes of the code", () => {
+  for (const [path, text] of Object.entries(pages())) {
+    assertEquals(Deno.readTextFileSync(new URL(path, ROOT)), text, path);
+  }
+});
+
+Deno.test("meaningsIn() finds the comments of an interface's own keys, and misses none", () => {
+  const source = `/** Of the whole. */
+interface A<T> extends B {
+  /** One. */
+  readonly a: number;
+  /**
+   * Two lines
+   * of it.
+   */
+  c?: { readonly d: number };
+}
+interface B {
+  readonly e: number;
+}
+`;
+  assertEquals([...meaningsIn(source, "A")], [["a", "One."], ["c", "Two lines of it."]]);
+  assertThrows(() => meaningsIn(source, "B"), TypeError, '"B.e"');
+  assertThrows(() => meaningsIn(source, "C"), TypeError, "no such interface");
+});
 
 Deno.test("links between pages lead to files and headings that are there", () => {
   const slug = (heading: string) =>

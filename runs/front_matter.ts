@@ -4,6 +4,8 @@
  * Under model_card.ts. Source: YAML 1.2, of which this writes maps, lists, text and numbers.
  */
 
+import { printableLines } from "../data/terminal.ts";
+
 /** What can be written. */
 export type Yaml = string | number | readonly Yaml[] | { readonly [key: string]: Yaml };
 
@@ -28,9 +30,12 @@ function isList(value: Yaml): value is readonly Yaml[] {
   return Array.isArray(value);
 }
 
-/** Plain where nothing else than text could be meant; else in quotes, as in JSON, which is YAML too. */
+/**
+ * Plain where nothing else than text could be meant; else in quotes, as in JSON, which is YAML too but for controls that YAML
+ * wants written.
+ */
 function text(value: string): string {
   const isPlain = /^[A-Za-z][\w./ -]*[\w]$/.test(value) &&
     !/^(true|false|null|yes|no|on|off)$/i.test(value);
-  return isPlain ? value : JSON.stringify(value);
+  return isPlain ? value : printableLines(JSON.stringify(value));
 }

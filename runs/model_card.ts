@@ -8,9 +8,10 @@
 import { expectedParameters } from "../model/checkpoint.ts";
 import { patchesPerSide, type VLMConfig } from "../model/config.ts";
 import { frontMatter } from "./front_matter.ts";
-import { percent } from "./report.ts";
+import { code, inline, table } from "./markdown.ts";
+import { numberOf, recordOf } from "./metrics.ts";
+import { baselineNote, intervalText, percent, scoreRows, scoreText } from "./report.ts";
 import { type RunHistory, stepsTaken } from "./run_history.ts";
-import type { Score } from "./score.ts";
 
 /** What a card is made of. */
 export interface CardFacts {
@@ -103,18 +104,23 @@ function evaluationData({ run: { train } }: CardFacts): string | undefined {
   return typeof data === "string" ? data : undefined;
 }
 
-function introduction({ name, config, run: { result: best } }: CardFacts): string {
-  const total = parametersOf(config, "");
+function introduction({ name, config, run }: CardFacts): string {
+  const { result: best } = run;
   const score = best === undefined
     ? ""
-    : ` It answers ${percent(best.accuracy)} of held-out questions exactly.`;
-  return `# ${name.replace(/^.*\//, "")}
+    : ` It answers ${percent(best.accuracy)} of ${
+      best.total.toLocaleString("en")
+    } held-out questions exactly (95 % ` +
+      `interval ${intervalText(best)}).`;
+  const origin = Number.isNaN(stepsTaken(run))
+    ? "."
+    : " and was trained with nanoVLM for WebGPU, in TypeScript on [Deno](https://deno.com).";
+  return `# ${inline(name.replace(/^.*\//, ""))}
 
 A small vision-language model: an image and a question go in, an answer comes out. It has ${
-    millions(total)
-  } parameters \
-and was trained with nanoVLM for WebGPU, in TypeScript on [Deno](https://deno.com). Its files are those of PyTorch's \
-[nanoVLM](https://github.com/huggingface/nanoVLM) v0.1, which reads them too.${score}`;
+    millions(parametersOf(config, ""))
+  } parameters${origin} Its files are those of PyTorch's [nanoVLM](https://github.com/huggingface/nanoVLM) v0.1, which \
+reads them too.${score}`;
 }
 
 /** Elements of all parameters whose names begin so. */
@@ -125,15 +131,6 @@ function parametersOf(config: VLMConfig, prefix: string): number {
 
 function millions(count: number): string {
   return count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e3).toFixed(0)}k`;
-}
-
-/** A Markdown table whose columns from number `numbers` on are numbers. */
-function table(rows: readonly (readonly string[])[], numbers: number): string {
-  const [head = [], ...body] = rows.map((cells) =>
-    cells.map((cell) => cell.replaceAll("|", "\\|"))
-  );
-  const rule = head.map((_, i) => i < numbers ? "---" : "---:");
-  return [head, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function modelSection(facts: CardFacts): string {
@@ -180,12 +177,14 @@ function dataSection(facts: CardFacts): string {
     name === "shapes"
       ? "`shapes`, pictures that nanoVLM for WebGPU draws itself"
       : isHubName(name, facts)
-      ? `[${name}](https://huggingface.co/datasets/${name})`
-      : `\`${publicName(name)}\``;
+      ? `[${inline(name)}](https://huggingface.co/datasets/${name})`
+      : code(publicName(name));
   const subsets = train["train_dataset_name"];
-  const shown = Array.isArray(subsets) && subsets.length > 0 ? `: ${subsets.join(", ")}` : "";
+  const shown = Array.isArray(subsets) && subsets.length > 0
+    ? `: ${subsets.map(String).map(inline).join(", ")}`
+    : "";
   const held = train["val_dataset_path"];
-  const heldOut = typeof held === "string" ? ` Evaluated on \`${publicName(held)}\`.` : "";
+  const heldOut = typeof held === "string" ? ` Evaluated on ${code(publicName(held))}.` : "";
   return `## Data\n\nTrained on ${datasetNames(facts).map(link).join(", ")}${shown}.${heldOut}`;
 }
 
@@ -208,7 +207,9 @@ const OFF: Readonly<Record<string, unknown>> = { kind_balance: 0, augmentation: 
 function recipeSection({ run, config }: CardFacts): string {
   const { train, description } = run;
   const steps = stepsTaken(run);
-  const { device, dtype = train["dtype"] } = description;
+  const { device } = description;
+  const { dtype } = recordOf(description, "plan");
+  const hasWarmUp = !(0.03 * numberOf(description, "steps") < 1);
   if (Number.isNaN(steps) && Object.keys(train).length === 0) return "";
   const given = Object.entries(RECIPE)
     .filter(([key]) => key !== "epochs" || typeof train["max_training_steps"] !== "number")
@@ -219,9 +220,9 @@ function recipeSection({ run, config }: CardFacts): string {
     ...(Number.isNaN(steps) ? [] : [["steps", steps.toLocaleString("en")]]),
     ...given,
     ["optimizer", "AdamW (0.9, 0.999), weight decay 0.01"],
-    ["schedule", "3 % warm-up, cosine to a tenth"],
+    ["schedule", `${hasWarmUp ? "3 %" : "no"} warm-up, cosine to a tenth`],
     ["text tokens a question, at most", String(config.lm_max_length)],
-    ...(typeof dtype === "string" && dtype !== "auto" ? [["precision", dtype]] : []),
+    ...(dtype === undefined ? [] : [["precision", dtype === "f16" ? "mixed (f16)" : "float32"]]),
     ...(typeof device === "string" ? [["device", device]] : []),
   ];
   return `## Training\n\n${table([["setting", "value"], ...rows], 2)}`;
@@ -232,35 +233,21 @@ function resultsSection({ run: { result: best, final }, curves }: CardFacts): st
     ? ""
     : `![Loss and accuracy over the steps of training](${curves})`;
   if (best === undefined) return picture === "" ? "" : `## Results\n\n${picture}`;
-  const row = (name: string, { accuracy, correct, total }: Score) => [
-    name,
-    percent(accuracy),
-    correct.toLocaleString("en"),
-    total.toLocaleString("en"),
-  ];
-  const kinds = Object.entries(best.by_category).sort(([a], [b]) => a < b ? -1 : 1);
-  const scores = table([
-    ["questions", "accuracy", "correct", "of"],
-    ...kinds.map(([name, score]) => row(name, score)),
-    row("all", best),
-  ], 1);
-  const others = Object.entries(best.datasets).map(([name, set]) => {
-    const { correct, total, accuracy, sampled_accuracy: drawn } = set;
-    const [of, rate] = [
-      `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`,
-      percent,
-    ];
-    return `- ${publicName(name)}: ${rate(accuracy)} (${of})` +
-      (Number.isNaN(drawn)
-        ? ""
-        : `; ${rate(drawn)} where answers are drawn, as nanoVLM's test does`);
-  });
+  const scores = table(scoreRows(best, best.by_category), 1);
+  const others = Object.entries(best.datasets).map(([name, set]) =>
+    `- ${inline(publicName(name))}: ${scoreText(set)}` +
+    (Number.isNaN(set.sampled_accuracy)
+      ? ""
+      : `; ${percent(set.sampled_accuracy)} where answers are drawn, as nanoVLM's test does`)
+  );
   const which = final ? "all held-out questions" : "a sample of the held-out questions";
   const loss = Number.isNaN(best.loss) ? "" : ` The loss on them is ${best.loss.toFixed(4)}.`;
   const text =
     `The model after step ${best.step.toLocaleString("en")}, on ${which}; an answer counts if ` +
     `it is the expected text.${loss}`;
-  return ["## Results", text, scores, others.join("\n"), picture].filter((part) => part !== "")
+  return ["## Results", text, scores, baselineNote(best), others.join("\n"), picture].filter((
+    part,
+  ) => part !== "")
     .join("\n\n");
 }
 

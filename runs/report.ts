@@ -56,14 +56,25 @@ export function clock(seconds: number): string {
     : `${minutes}:${two(whole % 60)}`;
 }
 
-/** One line a category, sorted by name, and one for all. */
-export function scoreTable(all: Score, categories: Readonly<Record<string, Score>>): string {
-  const rows = [
+/** Cells of a table: a head, a row a category, sorted by name, and one for all. */
+export function scoreRows(
+  all: Score,
+  categories: Readonly<Record<string, Score>>,
+): [name: string, ...string[]][] {
+  return [
     ["", "accuracy", "95 % interval", "baseline", "correct", "of"],
     ...Object.entries(categories).sort(([a], [b]) => a < b ? -1 : 1)
       .map(([name, score]) => scoreRow(name, score)),
     scoreRow("all", all),
   ];
+}
+
+/** One line a category, sorted by name, and one for all. */
+export function scoreTable(all: Score, categories: Readonly<Record<string, Score>>): string {
+  const rows = scoreRows(all, categories).map(([name, ...cells]) => [
+    printable(name, MOST_CHARACTERS),
+    ...cells,
+  ]);
   const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];
   return rows.map((row) =>
     row.map((cell, i) => i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))
@@ -71,12 +82,10 @@ export function scoreTable(all: Score, categories: Readonly<Record<string, Score
   ).join("\n");
 }
 
-function scoreRow(name: string, score: Score): string[] {
+function scoreRow(name: string, score: Score): [string, ...string[]] {
   const { accuracy, correct, total, baseline_accuracy: baseline = NaN } = score;
-  return [
-    printable(name, MOST_CHARACTERS),
-    ...[percent(accuracy), intervalText(score), percent(baseline), String(correct), String(total)],
-  ];
+  const counts = [correct, total].map((count) => count.toLocaleString("en"));
+  return [name, percent(accuracy), intervalText(score), percent(baseline), ...counts];
 }
 
 /** `text` as one word of a POSIX shell's command line. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { presets, type VLMConfig } from "../../model/config.ts";
 import { curvesSvg } from "../../runs/curves.ts";
 import { frontMatter } from "../../runs/front_matter.ts";
+import { code, inline } from "../../runs/markdown.ts";
 import type { Metric } from "../../runs/metrics.ts";
 import { type CardFacts, modelCard, publicName } from "../../runs/model_card.ts";
 import { historyOf } from "../../runs/run_history.ts";
@@ -11,9 +12,9 @@ import { historyOf } from "../../runs/run_history.ts";
 function runLines(steps: number): Record<string, unknown>[] {
   const { vlm, train } = presets.quickstart;
   const config = { vlm, train };
-  const score = { accuracy: 0.75, correct: 3, total: 4 };
+  const score = { accuracy: 0.75, correct: 3, total: 4, baseline_accuracy: 0.4 };
   return [
-    { run: { steps, device: "llvmpipe", config } },
+    { run: { steps, device: "llvmpipe", config, plan: { dtype: "f16" } } },
     ...Array.from({ length: steps }, (_, i) => i + 1).flatMap((step) => [
       { step, loss: 5 / step, lr_mp: 1e-3 },
       ...(step % (steps / 10) === 0
@@ -92,7 +93,12 @@ Deno.test("modelCard() shows parts, recipe, results by kind, curves and both way
       /\| steps \| 10 \|/,
       /\| highest learning rate, projector \| 0.002 \|/,
       /\| device \| llvmpipe \|/,
-      /\| a\\\|b \| 75.0 % \| 3 \| 4 \|\n\| shape \| 50.0 % \| 1 \| 2 \|\n\| all \| 75.0 % \| 3 \| 4 \|/,
+      /\| {2}\| accuracy \| 95 % interval \| baseline \| correct \| of \|/,
+      /\| a\\\|b \| 75.0 % \| 30.1–95.4 % \| 40.0 % \| 3 \| 4 \|\n\| shape \| 50.0 % \| .* \| – \| 1 \| 2 \|\n\| all /,
+      /The model is not clearly better than always giving .* \(the baseline, 40.0 %\)/,
+      /It answers 75.0 % of 4 held-out questions exactly \(95 % interval 30.1–95.4 %\)/,
+      /\| precision \| mixed \(f16\) \|/,
+      /\| schedule \| no warm-up/,
       /The model after step 10, on all held-out questions.*The loss on them is 0.2500/,
       /!\[Loss and accuracy[^\]]*\]\(curves.svg\)/,
       /deno run -A generate.ts --checkpoint me\/model image.png "question"/,
@@ -137,7 +143,10 @@ Deno.test("modelCard() says of folders on somebody's machine only their names", 
 
 Deno.test("modelCard() does with a model alone, and with a run that was interrupted", () => {
   const alone = card([]);
-  assert(!/undefined|NaN|null|## (Data|Training|Results)|model-index/.test(alone), alone);
+  assert(
+    !/undefined|NaN|null|## (Data|Training|Results)|model-index|was trained/.test(alone),
+    alone,
+  );
   const lines = runLines(10).slice(0, -1);
   const cut = card(lines.slice(1));
   assert(!/undefined|NaN|null|## Data/.test(cut), cut);
@@ -194,9 +203,9 @@ Deno.test("modelCard() tells what came of further datasets, also drawn, and whic
   assertMatch(text, /^The model after step 5, /m);
   assertMatch(
     text,
-    /^- owner\/test: 50\.0 % \(2 of 4\); 25\.0 % where answers are drawn, as nanoVLM's test does$/m,
+    /^- owner\/test: 50\.0 % \(2 of 4, 95 % interval 15\.0–85\.0 %\); 25\.0 % where answers are drawn, as nanoVLM's test does$/m,
   );
-  assertMatch(text, /^- more\.parquet: 50\.0 % \(2 of 4\)$/m);
+  assertMatch(text, /^- more\.parquet: 50\.0 % \(2 of 4, 95 % interval 15\.0–85\.0 %\)$/m);
 });
 
 Deno.test("modelCard() has the settings to train again, and leaves out what was off", () => {
@@ -206,4 +215,50 @@ Deno.test("modelCard() has the settings to train again, and leaves out what was 
   const changed = card(linesWith({ augmentation: "shift_flip", kind_balance: 0.5 }));
   assertMatch(changed, /\| augmentation +\| +shift_flip \|/);
   assertMatch(changed, /\| balance of the kinds of questions +\| +0\.5 \|/);
+});
+
+Deno.test("modelCard() shows foreign texts as texts, wherever they stand", () => {
+  const foreign = "x\x1b[2J|<!-- **b**\n# [a](http://b) `c` <img src=x> &lt; \u202e1. $$x$$";
+  const lines = linesWith({
+    train_dataset_path: `data/${foreign}`,
+    val_dataset_path: foreign,
+    train_dataset_name: [foreign],
+    augmentation: foreign,
+  });
+  const score = { accuracy: 0.5, correct: 2, total: 4 };
+  const text = card(
+    [...lines, {
+      ...{ step: 10, ...score, validation_loss: 1, final: true },
+      by_category: { [foreign]: score },
+      datasets: { [foreign]: { ...score, loss: 1 } },
+    }],
+    {},
+    { license: foreign },
+  );
+  assert(!/[\x00-\x09\x0b-\x1f\u202e]/.test(text), text);
+  assertEquals(text.match(/^#.*$/gm)?.length, 6, text); // our own headings
+  const outsideCode = text.slice(text.indexOf("\n# ")).replaceAll("\\`", "").replaceAll(
+    /(`+).*?[^`]\1(?!`)/gs,
+    "",
+  );
+  assert(!/<!--|<img|\*\*b|(?<!\\)\]\(http:\/\/b|(?<!\\)\$/.test(outsideCode), outsideCode);
+  const rows = outsideCode.split("\n").filter((line) => line.startsWith("| "));
+  const columns = rows.map((row) => row.replaceAll("\\|", "").split("|").length);
+  assertEquals(new Set(columns), new Set([4, 5, 8]));
+});
+
+Deno.test("inline() and code() keep what a text says", () => {
+  const cases = [
+    ["kind_of_shape", "kind_of_shape"],
+    ["_a_ *b*", "\\_a\\_ \\*b\\*"],
+    ["- a", "\\- a"],
+    ["1. a", "1\\. a"],
+    ["0.5", "0.5"],
+    ["a & b &amp; c", "a & b &amp;amp; c"],
+    ["C:\\x", "C:\\\\x"],
+  ] as const;
+  for (const [text, expected] of cases) assertEquals(inline(text), expected);
+  assertEquals(code("a"), "`a`");
+  assertEquals(code("a`b``c"), "```a`b``c```");
+  assertEquals(code("`"), "`` ` ``");
 });

@@ -66,7 +66,7 @@ function requireWhole(what: string, value: number, least: number): void {
  * A row that cannot be read is counted in `skipped` and another sample takes its place. More than
  * 1 % bad rows of those read so far, and more than 3, end the stream with an error.
  */
-export class Loader {
+export class Loader implements Disposable {
   /** Number of samples of the dataset. */
   readonly samples: number;
   /** Number of batches of an epoch. */
@@ -220,5 +220,9 @@ export class Loader {
   /** Ends the workers. A `next()` under way fails. */
   close(): void {
     this.#source.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

@@ -17,7 +17,7 @@ export interface BatchLoss {
 }
 
 /** Measures losses. */
-export class LossMeter {
+export class LossMeter implements AsyncDisposable {
   readonly #plans: BatchPlans<{ loss: Tensor }>;
 
   /** Records nothing yet. */
@@ -52,5 +52,9 @@ export class LossMeter {
   /** Frees the plans. */
   destroy(): Promise<void> {
     return this.#plans.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
   }
 }

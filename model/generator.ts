@@ -35,8 +35,20 @@ export interface GenerateOptions {
   readonly seed?: number | readonly number[];
   /** Where a row ends; without it every row gets `maxNewTokens`. */
   readonly eosTokenId?: number;
-  /** Called with each row's new tokens as they come. */
-  readonly onTokens?: (tokens: readonly (readonly number[])[]) => void;
+  /**
+   * Called with each row's new tokens as they come, and with the probability that the model gave to each, whatever was drawn
+   * from; the end token is not among the tokens, but its probability is among theirs.
+   */
+  readonly onTokens?: (
+    tokens: readonly (readonly number[])[],
+    probabilities: readonly (readonly number[])[],
+  ) => void;
+}
+
+/** How sure a model is of an answer: the geometric mean of its tokens' probabilities, the end token's included. */
+export function confidenceOf(probabilities: readonly number[]): number {
+  const sum = probabilities.reduce((sum, probability) => sum + Math.log(probability), 0);
+  return Math.exp(sum / probabilities.length);
 }
 
 /** Prompt and answer lengths are rounded up to these. */
@@ -57,6 +69,8 @@ interface Session {
   readonly next: Tensor;
   /** u32 (capacity, B): all new tokens. */
   readonly history: Tensor;
+  /** (capacity, B): their probabilities. */
+  readonly probabilities: Tensor;
   /** u32 [1]: how many rows of it are filled. */
   readonly filled: Tensor;
   /** u32 (B). */
@@ -65,9 +79,10 @@ interface Session {
   readonly decode: Plan;
 }
 
-/** Generates answers. */
-export class Generator {
+/** Generates answers. Destroy it, or declare it with `using`. */
+export class Generator implements Disposable {
   readonly #pool: BufferPool = new BufferPool();
+  readonly #recorded: Session[] = [];
   readonly #sessions: Map<string, Promise<Session>> = new Map();
 
   constructor(readonly model: VisionLanguageModel) {}
@@ -75,7 +90,7 @@ export class Generator {
   /**
    * The new tokens of each row, up to and without the end token.
    *
-   * @throws {RangeError} where prompt and answer are longer than the model's context.
+   * @throws {RangeError} where prompt and answer are longer than the model's context, or the model gives no numbers.
    * @throws {DeviceError} {ShaderError}
    */
   async generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
@@ -93,17 +108,23 @@ export class Generator {
         made = Math.min(seen + CHUNK, maxNewTokens);
         for (let i = seen; i < made; i++) session.decode.run();
       }
-      const [history] = await readAll(this.model.device, [session.history]);
+      const [history, probabilities] = await readAll(this.model.device, [
+        session.history,
+        session.probabilities,
+      ]);
+      const sure: number[][] = answers.map(() => []);
       const fresh = answers.map((answer, b) => {
         const first = answer.length;
         for (let i = seen; i < made && !ended[b]; i++) {
-          const token = history?.[i * batch.size + b] ?? 0;
+          const at = i * batch.size + b;
+          const token = history?.[at] ?? 0;
+          sure[b]?.push(checkedProbability(probabilities?.[at]));
           if (token === eosTokenId) ended[b] = true;
           else answer.push(token);
         }
         return answer.slice(first);
       });
-      options.onTokens?.(fresh);
+      options.onTokens?.(fresh, sure);
     }
     return answers;
   }
@@ -169,6 +190,7 @@ export class Generator {
       lastRows: u32("last rows", [size]),
       next: u32("next tokens", [size]),
       history: u32("new tokens", [capacity, size]),
+      probabilities: persistent(device, "their probabilities", [capacity, size]),
       filled: u32("new tokens count", [1]),
       seed: u32("seeds", [size]),
     }));
@@ -176,7 +198,9 @@ export class Generator {
     const record = (build: (rec: Recorder) => void) => Plan.record(device, build, options);
     const prefill = await record((rec) => this.#prefill(rec, state, shape.mode));
     const decode = await record((rec) => this.#decode(rec, state, shape.mode));
-    return { ...state, prefill, decode };
+    const session = { ...state, prefill, decode };
+    this.#recorded.push(session);
+    return session;
   }
 
   #prefill(rec: Recorder, state: Omit<Session, "prefill" | "decode">, mode: SampleMode): void {
@@ -215,24 +239,36 @@ export class Generator {
     state: Omit<Session, "prefill" | "decode">,
     mode: SampleMode,
   ): void {
-    const { next, history, filled, seed } = state;
+    const { next, history, probabilities, filled, seed } = state;
     const weight = rec.weight(this.model.decoder.head);
     const [rows, columns, depth] = [x.dim(0), weight.dim(0), weight.dim(1)];
     const logits = rec.tensor("logits", [rows, columns]);
     matmul(rec, { lhs: x, rhs: weight, y: logits, rows, columns, depth, transposeRhs: true });
-    sample(rec, { logits, next, history, position: filled, mode, seed });
+    sample(rec, { logits, next, history, probabilities, position: filled, mode, seed });
     advance(rec, filled);
   }
 
   /** Frees plans and caches. */
-  async destroy(): Promise<void> {
-    for (const session of this.#sessions.values()) {
-      const { inputs, cache, prefill, decode, ...tensors } = await session;
+  destroy(): void {
+    this.#sessions.clear();
+    for (const { inputs, cache, prefill, decode, ...tensors } of this.#recorded.splice(0)) {
       for (const part of [inputs, cache, prefill, decode]) part.destroy();
       for (const tensor of Object.values(tensors)) bufferOf(tensor).destroy();
     }
     this.#pool.destroy();
   }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}
+
+function checkedProbability(probability = -1): number {
+  if (probability >= 0) return probability;
+  throw new RangeError(
+    "Cannot generate: the model gives NaN or infinity instead of numbers, expected finite ones; its weights are too " +
+      "large for its type (try --dtype f32), or it is broken (take an earlier checkpoint)",
+  );
 }
 
 /** Tokens of each row up to its last one that is no padding; all of them where everything is. */

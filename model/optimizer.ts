@@ -30,7 +30,7 @@ interface GroupState {
 }
 
 /** The optimizer's state. */
-export class AdamW {
+export class AdamW implements Disposable {
   readonly #device: Device;
   readonly #states: readonly GroupState[];
   /** Decides in mixed precision whether a step is applied; absent in float32. */
@@ -104,6 +104,10 @@ export class AdamW {
       for (const tensor of [m, v, hyper]) bufferOf(tensor).destroy();
     }
     this.scaler?.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
   }
 }
 

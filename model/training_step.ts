@@ -60,7 +60,7 @@ const LOG_STEPS = 256;
 const LOG_WIDTH = 4;
 
 /** Runs training steps. */
-export class Trainer {
+export class Trainer implements AsyncDisposable {
   readonly #plans: BatchPlans<void>;
   readonly #log: Tensor;
   /** [1]: of the step under way, summed over its micro-batches. */
@@ -229,5 +229,9 @@ export class Trainer {
     const ends = await this.#ends;
     for (const plan of [ends?.begin, ends?.end]) plan?.destroy();
     for (const tensor of [this.#log, this.#loss]) bufferOf(tensor).destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
   }
 }

@@ -40,7 +40,7 @@ export interface LossOptions {
 }
 
 /** A model on a device. */
-export class VisionLanguageModel {
+export class VisionLanguageModel implements Disposable {
   readonly store: ParameterStore;
   readonly vision_encoder: ViT;
   readonly MP: ModalityProjector;
@@ -185,5 +185,9 @@ export class VisionLanguageModel {
   /** Frees the model's memory. */
   destroy(): void {
     this.store.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
   }
 }

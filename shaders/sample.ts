@@ -25,13 +25,13 @@ const GREEDY = kernel({
   ...DECLARATION,
   name: "sample.greedy",
   entry: "greedy",
-  bindings: ["logits", "position", "next", "history"],
+  bindings: ["logits", "position", "next", "history", "probabilities"],
 });
 const RANDOM = kernel({
   ...DECLARATION,
   name: "sample.random",
   entry: "random",
-  bindings: ["logits", "position", "seed", "next", "history"],
+  bindings: ["logits", "position", "seed", "next", "history", "probabilities"],
 });
 const ADVANCE = kernel({
   name: "sample.advance",
@@ -59,6 +59,8 @@ export interface SampleTensors {
   readonly next: Tensor;
   /** u32 (L, B), row position[0] of which is written, if there is one. */
   readonly history: Tensor;
+  /** (L, B), written like history: the token's probability in softmax(logits), or -1 where a logit is NaN or +infinity. */
+  readonly probabilities: Tensor;
   /** u32 [1]. */
   readonly position: Tensor;
   readonly mode: "greedy" | RandomMode;
@@ -73,16 +75,19 @@ export interface SampleTensors {
  * @throws {RangeError} where temperature, topK or topP is out of range.
  */
 export function sample(rec: Recorder, options: SampleTensors): void {
-  const { logits, next, history, position, mode, seed } = options;
+  const { logits, next, history, probabilities, position, mode, seed } = options;
   const V = logits.dim(-1);
   const batch = logits.length / V;
-  if (next.length !== batch || history.dim(-1) !== batch) {
+  if (
+    next.length !== batch || history.dim(-1) !== batch || probabilities.length !== history.length
+  ) {
     throw new TypeError(
-      `Cannot sample from ${logits} into ${next} and ${history}: expected [${batch}] and [length, ${batch}]`,
+      `Cannot sample from ${logits} into ${next}, ${history} and ${probabilities}: expected [${batch}] and twice ` +
+        `[length, ${batch}]`,
     );
   }
   const sizes = { batch, V, length: history.dim(0) };
-  const tensors = { logits, position, next, history };
+  const tensors = { logits, position, next, history, probabilities };
   if (mode === "greedy") {
     const params = { ...sizes, top_k: 0, top_p: 1, temperature: 1 };
     return rec.dispatch(GREEDY, { params, tensors, workgroups: [batch] });

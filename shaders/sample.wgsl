@@ -12,7 +12,8 @@
 // two-multiply hash, so the same seed and position give the same number on every device and in every batch. The token is the
 // first whose running sum of weights, by index, exceeds u times their total.
 //
-// next (B) and history[position · B + b] get the token. One workgroup of 256 threads owns one row; in f32. At
+// next (B) and history[position · B + b] get the token, probabilities[position · B + b] its probability in softmax(logits),
+// before top-k, top-p and temperature; -1 where a logit is NaN or +infinity, for then there are none. One workgroup of 256 threads owns one row; in f32. At
 // V = 49,152 a thread's loops take about 16,000 iterations (bisections of 32, 32 and 17 steps over 192 elements each), under the
 // 65,535 at which software GPUs end them.
 struct Params { batch: u32, V: u32, length: u32, top_k: u32, top_p: f32, temperature: f32 }
@@ -22,6 +23,7 @@ struct Params { batch: u32, V: u32, length: u32, top_k: u32, top_p: f32, tempera
 @group(0) @binding(3) var<storage, read> seed: array<u32>;
 @group(0) @binding(4) var<storage, read_write> next: array<u32>;
 @group(0) @binding(5) var<storage, read_write> history: array<u32>;
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>;
 const THREADS: u32 = 256u;
 var<workgroup> tree: array<f32, 256>;
 var<workgroup> counts: array<u32, 256>;
@@ -229,15 +231,36 @@ fn draw(row: u32, kept: vec2u, top: vec2u, local: u32) -> u32 {
   return counts[0];
 }
 
-fn store(row: u32, token: u32, local: u32) {
+const KEY_OF_INFINITY: u32 = 0xff800000u;
+
+fn probability_of(row: u32, token: u32, top: vec2u, local: u32) -> f32 {
+  var sum = 0.0;
+  var broken = 0u;
+  for (var i = local; i < params.V; i += THREADS) {
+    let x = logits[row * params.V + i];
+    let key = key_of(x);
+    if (key == 0u || key == KEY_OF_INFINITY) { broken++; }
+    sum += weight_of(x, top, row, 1.0);
+  }
+  let total = total_of(sum, local);
+  let is_broken = count_of(broken, local) > 0u;
+  return select(weight_of(logits[row * params.V + token], top, row, 1.0) / total, -1.0, is_broken);
+}
+
+fn store(row: u32, token: u32, top: vec2u, local: u32) {
+  let probability = probability_of(row, token, top, local);
   if (local != 0u) { return; }
   next[row] = token;
-  if (position[0] < params.length) { history[position[0] * params.batch + row] = token; }
+  if (position[0] < params.length) {
+    history[position[0] * params.batch + row] = token;
+    probabilities[position[0] * params.batch + row] = probability;
+  }
 }
 
 @compute @workgroup_size(256)
 fn greedy(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
-  store(workgroup.x, largest(workgroup.x, local).y, local);
+  let top = largest(workgroup.x, local);
+  store(workgroup.x, top.y, top, local);
 }
 
 @compute @workgroup_size(256)
@@ -245,5 +268,5 @@ fn random(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
   let row = workgroup.x;
   let top = largest(row, local);
   let kept = kept_by_top_p(row, top_k_key(row, local), top, local);
-  store(row, draw(row, kept, top, local), local);
+  store(row, draw(row, kept, top, local), top, local);
 }

@@ -34,7 +34,7 @@ const INT64 = "wgpu-shader-int64" as GPUFeatureName;
 const STORAGE_BUFFERS = 12;
 
 /** An opened GPU with its pipeline cache. */
-export class Device {
+export class Device implements Disposable {
   /** Lanes of a subgroup, or 0 where subgroups are absent or their width is not fixed. */
   readonly subgroupSize: number;
   /** Whether to load two floats as one u64: faster where a CPU plays the GPU and loads lane by lane. */
@@ -248,6 +248,8 @@ export class Device {
     this.#isClosed = true;
     this.gpu.destroy();
   }
+
+  readonly [Symbol.dispose] = (): void => this.destroy();
 }
 
 /** Requests the device with the optional features that it grants; `adapter.features` hides some. */

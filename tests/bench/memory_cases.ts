@@ -229,10 +229,11 @@ function sampling(mode: "greedy" | RandomMode, V: number): Definition {
       const [next, history, position, seed] = [[1], [1, 1], [1], [1]].map((shape) =>
         inputs.u32(new Uint32Array(1), shape)
       );
+      const probabilities = inputs.f32([1, 1]);
       if (!next || !history || !position || !seed) throw new TypeError("Cannot sample");
       return (rec, mark) => {
         mark(FORWARD);
-        sample(rec, { logits, next, history, position, mode, seed });
+        sample(rec, { logits, next, history, probabilities, position, mode, seed });
         return [next];
       };
     },

@@ -147,7 +147,7 @@ async function answerRows(subject: StepSubject, size: number): Promise<StepRow[]
   const wanted = Math.max(FEW_TOKENS, Math.ceil(1000 / token));
   const tokens = Math.min(wanted, MOST_TOKENS, room);
   const all = tokens > FEW_TOKENS ? await measure(device, answer(1 + tokens), budget) : few;
-  await generator.destroy();
+  generator.destroy();
   const each = (a: number, b: number) => (a - b) / tokens;
   const decoding = {
     milliseconds: each(all.milliseconds, prefill.milliseconds),

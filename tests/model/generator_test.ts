@@ -1,7 +1,7 @@
 // Decoding: the cache gives the tokens of the full forward pass; ends, lengths and seeds.
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { Generator } from "../../model/generator.ts";
+import { confidenceOf, Generator } from "../../model/generator.ts";
 import { BatchInputs, type HostBatch } from "../../model/inputs.ts";
 import { VisionLanguageModel } from "../../model/vision_language_model.ts";
 import type { Device } from "../../shaders/runtime/device.ts";
@@ -75,7 +75,7 @@ testOnDevices(
       batch = extended(batch, expected);
     }
     assert(new Set(answers.flat()).size > 3, "the answers vary");
-    await generator.destroy();
+    generator.destroy();
     model.destroy();
   },
 );
@@ -104,7 +104,7 @@ testOnDevices(
       assertEquals(together[b], alone[0], `row ${b}`);
     }
     assert(new Set(together.flat()).size > 3, "the answers vary");
-    await generator.destroy();
+    generator.destroy();
     model.destroy();
   },
 );
@@ -117,17 +117,41 @@ testOnDevices("generate() stops a row at its end token and streams the others", 
   const all = await generator.generate(prompt, options);
   const end = all[0]![4]!;
   const streamed: number[][] = [[], [], []];
+  const sure: number[][] = [[], [], []];
   const cut = await generator.generate(prompt, {
     ...options,
     eosTokenId: end,
-    onTokens: (fresh) => fresh.forEach((tokens, b) => streamed[b]!.push(...tokens)),
+    onTokens: (fresh, probabilities) => {
+      fresh.forEach((tokens, b) => streamed[b]!.push(...tokens));
+      probabilities.forEach((some, b) => sure[b]!.push(...some));
+    },
   });
   assertEquals(
     cut,
     all.map((tokens) => tokens.includes(end) ? tokens.slice(0, tokens.indexOf(end)) : tokens),
   );
   assertEquals(streamed, cut);
-  await generator.destroy();
+  const ended = all.map((tokens) => tokens.includes(end));
+  assertEquals(
+    sure.map((some) => some.length),
+    cut.map(({ length }, b) => length + Number(ended[b])),
+  );
+  for (const some of sure) {
+    const confidence = confidenceOf(some);
+    assert(confidence > 0.1 && confidence >= Math.min(...some) && confidence <= Math.max(...some));
+  }
+  generator.destroy();
+  model.destroy();
+});
+
+testOnDevices("generate() refuses a model that gives no numbers", async (device) => {
+  const model = await peaked(device);
+  model.store.upload("decoder.norm.weight", new Float32Array(SMALL.lm_hidden_dim).fill(3e38));
+  const generator = new Generator(model);
+  const { labels: _, ...prompt } = smallBatch(5);
+  const attempt = () => generator.generate(prompt, { maxNewTokens: 3, mode: "greedy" });
+  await assertRejects(attempt, RangeError, "NaN or infinity");
+  generator.destroy();
   model.destroy();
 });
 
@@ -148,7 +172,7 @@ testOnDevices(
     const [a, b] = await rows([5, 6]);
     const [, other] = await rows([7, 6]);
     assertEquals([other, a!.length], [b, 12], "a row's draws are its own seed's");
-    await generator.destroy();
+    generator.destroy();
     model.destroy();
   },
 );

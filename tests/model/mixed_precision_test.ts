@@ -185,7 +185,7 @@ for (const [name, dir] of CASES) {
       compared++;
     });
     assert(compared >= 2, `${compared} prompts compared`);
-    await generator.destroy();
+    generator.destroy();
     model.destroy();
   });
 }

@@ -4,7 +4,7 @@ import type { Device } from "../../shaders/runtime/device.ts";
 import { Recorder } from "../../shaders/runtime/recorder.ts";
 import { advance, type RandomMode, sample } from "../../shaders/sample.ts";
 import { seededRandom } from "../gradcheck.ts";
-import { argmax, filterTopKTopP, sampleToken } from "../reference/sampling.ts";
+import { argmax, filterTopKTopP, sampleToken, softmax } from "../reference/sampling.ts";
 import { runOp, testOnGpu } from "./harness.ts";
 
 /** The hash and the number in [0, 1) that sample.wgsl documents. */
@@ -43,6 +43,7 @@ async function draw(device: Device, { logits, B, mode, seed = 7 }: Case): Promis
         data: new Array<number>(LENGTH * B).fill(untouched),
         dtype: "u32",
       },
+      probabilities: { shape: [LENGTH, B], data: new Array<number>(LENGTH * B).fill(-2) },
       position: { shape: [1], data: [POSITION], dtype: "u32" },
       seed: { shape: [B], data: seedsOf(seed, B), dtype: "u32" },
     },
@@ -55,7 +56,29 @@ async function draw(device: Device, { logits, B, mode, seed = 7 }: Case): Promis
   const history = [...run.inputs.history];
   assertEquals(history.splice(POSITION * B, B), tokens);
   assert(history.every((token) => token === untouched));
+  const probabilities = [...run.inputs.probabilities];
+  checkProbabilities(rowsOf(logits, B), tokens, probabilities.splice(POSITION * B, B));
+  assert(probabilities.every((probability) => probability === -2));
   return tokens;
+}
+
+/** Against softmax in float64. The kernel sums V / 256 numbers in each of 256 threads, and then in pairs. */
+function checkProbabilities(rows: Float64Array[], tokens: number[], found: number[]): void {
+  rows.forEach((row, b) => {
+    if (row.some((logit) => Number.isNaN(logit) || logit === Infinity)) {
+      return assertEquals(found[b], -1);
+    }
+    if (row.every((logit) => logit === -Infinity)) return; // none is likelier
+    const logit = row.map(Math.fround);
+    const expected = softmax(logit)[tokens[b]!]!;
+    const difference = Math.abs(logit[tokens[b]!]! - Math.max(...logit));
+    // A sum of positive numbers, an exponential of a difference that was rounded, a quotient.
+    const bound = 2 ** -24 * (row.length / 256 + 16 + difference) * 4;
+    assert(
+      Math.abs(found[b]! - expected) <= bound * expected + 1e-37,
+      `${found[b]}, not ${expected}`,
+    );
+  });
 }
 
 const rowsOf = (logits: Float64Array, B: number): Float64Array[] =>
@@ -178,7 +201,8 @@ testOnGpu("sample() refuses settings out of range", async (device) => {
   const attempt = (mode: RandomMode) => () => {
     const [logits, next] = [rec.tensor("logits", [1, 3]), rec.tensor("next", [1], "u32")];
     const [history, position] = [rec.tensor("h", [2, 1], "u32"), rec.tensor("p", [1], "u32")];
-    sample(rec, { logits, next, history, position, mode, seed: position });
+    const probabilities = rec.tensor("q", [2, 1]);
+    sample(rec, { logits, next, history, probabilities, position, mode, seed: position });
   };
   assertThrows(attempt({ temperature: 0, topK: 0, topP: 1 }), RangeError, "temperature 0");
   assertThrows(attempt({ temperature: 1, topK: 1.5, topP: 1 }), RangeError, "topK 1.5");

@@ -17,7 +17,7 @@ export async function compareGeneration({ dir, report, model }: ModelCase): Prom
       const wrong = differing(tokens.flat(), entry.get("tokens").matrix.flat());
       report.compare(`generate ${name}`, wrong, 0, "tokens that differ");
     }));
-  await generator.destroy();
+  generator.destroy();
 }
 
 /** Lets `use` see every entry of a case's generate.json, with its prompt as a batch. */

@@ -9,6 +9,7 @@ import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import { requireColumns } from "./commands/dataset_flags.ts";
 import { EVAL_FLAGS } from "./commands/eval_flags.ts";
 import { type Arguments, DTYPE_FLAG, UsageError } from "./commands/flags.ts";
+import { noteModel } from "./commands/run_folders.ts";
 import { requireFewBad, type SkippedRow } from "./data/bad_rows.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
 import { folded, printable, printLine } from "./data/terminal.ts";
@@ -45,6 +46,7 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   }
   const hub = downloadDisplay();
   const dir = await checkpointFolder(checkpoint, hub);
+  noteModel(checkpoint, dir);
   const columns = requireColumns(args.text("columns"));
   const opened = await openDataset(dataset, "validation", { columns, hub });
   const samples = await Samples.open(opened, "all");

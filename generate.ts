@@ -6,7 +6,6 @@
 import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
 import {
   checkpointFolder,
-  newestCheckpoint,
   openTokenizer,
   PUBLISHED_MODEL,
   tokenizerOf,
@@ -19,6 +18,7 @@ import {
   UsageError,
   wholeNumber,
 } from "./commands/flags.ts";
+import { newestCheckpoint, noteModel } from "./commands/run_folders.ts";
 import { decodeImage } from "./data/image.ts";
 import { ImageProcessor, vqaPrompt } from "./data/processor.ts";
 import { printableLines, printLine } from "./data/terminal.ts";
@@ -86,6 +86,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const picture = await decodeImage(await readImage(image), image);
   const checkpoint = args.text("checkpoint") ?? newestCheckpoint() ?? PUBLISHED_MODEL;
   const dir = await checkpointFolder(checkpoint, downloadDisplay());
+  noteModel(checkpoint, dir, args.has("checkpoint"));
   const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
   const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });

@@ -31,7 +31,7 @@ import { askAll, evaluationLine, qualityOf } from "./runs/evaluations.ts";
 import { evaluate, type Subject } from "./runs/evaluate.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { requireNoUnfinished, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
+import { requireFree, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
@@ -174,7 +174,7 @@ function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number
 /** Opens what a run is made from; what can fail for want of a file does so before the GPU is asked for anything. */
 async function openInputs(request: TrainingRequest) {
   const { config, checkpoint, out, hub, resume, force = false } = request;
-  if (!resume && !force) requireNoUnfinished(out);
+  if (!resume && !force) requireFree(out);
   await requirePushAccess(config.train, hub);
   using onError = new DisposableStack();
   const weights = onError.use(await openWeights(config, resume?.folder ?? checkpoint, hub));

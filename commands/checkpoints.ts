@@ -8,6 +8,7 @@ import { isLocal, pretrainedFolder, type PretrainedOptions } from "../data/pretr
 import { denoCommand } from "../data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { VLMConfig } from "../model/config.ts";
+import { LATEST } from "../model/trainer_state.ts";
 import { type ModelOptions, VisionLanguageModel } from "../model/vision_language_model.ts";
 import type { Device } from "../shaders/runtime/device.ts";
 
@@ -16,7 +17,8 @@ export const PUBLISHED_MODEL = "lusxvr/nanoVLM-222M";
 
 /** Where training puts models unless told otherwise. */
 export const MODELS_FOLDER = "checkpoints";
-const MODEL_FILES = ["config.json", "model.safetensors"] as const;
+/** What makes a folder a model. */
+export const MODEL_FILES = ["config.json", "model.safetensors"] as const;
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"] as const;
 
 /** What stands at `path`, if anything that can be looked at does. */
@@ -31,7 +33,8 @@ export function statOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-function missingFiles(dir: string, names: readonly string[]): string[] {
+/** Which of `names` are no files in `dir`. */
+export function missingFiles(dir: string, names: readonly string[]): string[] {
   return names.filter((name) => !statOf(`${dir}/${name}`)?.isFile);
 }
 
@@ -51,10 +54,15 @@ export async function checkpointFolder(
   const missing = missingFiles(dir, MODEL_FILES);
   if (missing.length === 0) return dir;
   const found = statOf(dir) ? `there is no ${missing.join(" and no ")} in it` : "no such folder";
+  const step = statOf(`${dir}/${LATEST}`) && Deno.readTextFileSync(`${dir}/${LATEST}`).trim();
   throw new Error(
     `Cannot open the checkpoint "${dir}": ${found}, expected a folder with ${
       MODEL_FILES.join(" and ")
-    }, or "owner/name" on the Hugging Face Hub; train a model with: ${denoCommand("task train")}`,
+    }, or "owner/name" on the Hugging Face Hub; ${
+      step
+        ? `its run was stopped before its first evaluation; its newest checkpoint is "${dir}/${step}"`
+        : `train a model with: ${denoCommand("task train")}`
+    }`,
   );
 }
 
@@ -80,17 +88,6 @@ export async function fromPretrained(
 ): Promise<VisionLanguageModel> {
   const dir = await checkpointFolder(name, options);
   return await VisionLanguageModel.fromPretrained(device, dir, options);
-}
-
-/** The folder of the newest model under `checkpoints/`, if there is one. */
-export function newestCheckpoint(): string | undefined {
-  const entries = statOf(MODELS_FOLDER)?.isDirectory ? [...Deno.readDirSync(MODELS_FOLDER)] : [];
-  const models = entries
-    .map(({ name }) => `${MODELS_FOLDER}/${name}`)
-    .filter((dir) => missingFiles(dir, MODEL_FILES).length === 0)
-    .map((dir) => ({ dir, saved: statOf(`${dir}/model.safetensors`)?.mtime?.getTime() ?? 0 }))
-    .sort((a, b) => b.saved - a.saved);
-  return models[0]?.dir;
 }
 
 /**

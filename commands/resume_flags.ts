@@ -7,6 +7,7 @@ import type { MemoryRequest } from "../model/plan_choice.ts";
 import { type SavedRun, savedRun } from "../model/trainer_state.ts";
 import { statOf } from "./checkpoints.ts";
 import { type Arguments, type Flags, wholeNumber } from "./flags.ts";
+import { newestUnfinished } from "./run_folders.ts";
 
 /** The flags. */
 export const RESUME_FLAGS = {
@@ -23,54 +24,42 @@ export const RESUME_FLAGS = {
   "resume": {
     value: "DIR",
     isValueOptional: true,
-    help: "go on with the run in that folder, or in --out, or else with the newest one; with its " +
-      "settings, and flags only to change them",
+    help: "go on with the run in that folder, or in --out, or else with the newest that is not " +
+      "finished; with its settings, and flags only to change them",
   },
   "detect-anomaly": {
     help: "look at all tensors of every step, which is slow, and stop at the first that is not " +
       "finite; without, the step is taken again for that when the loss is not",
   },
   "force": {
-    help: "go on though changes make the run another one, or begin anew over an unfinished run",
+    help: "go on though changes make the run another one, or replace the run that is in the folder",
   },
 } as const satisfies Flags;
 
 /**
  * The run that --resume names; undefined without that flag.
  *
- * @param out where the run is if the flag does not say; the newest one under `runs` when undefined
+ * @param out where the run is if the flag does not say; where that does not either it is the newest unfinished one
+ * @param preset of that
  * @throws {Error} where there is none
  * @throws {SyntaxError} where its state is damaged
  */
 export function runToResume(
   args: Arguments<typeof RESUME_FLAGS>,
   out: string | undefined,
-  runs: string,
+  preset: string | undefined,
 ): SavedRun | undefined {
   const asked = args.text("resume");
   if (asked === undefined) return undefined;
-  const folder = asked !== "" ? asked.replace(/(?<=.)\/+$/, "") : out ?? newestRun(runs);
-  const saved = folder === undefined ? undefined : savedRun(folder);
+  const folder = asked !== "" ? asked.replace(/(?<=.)\/+$/, "") : out;
+  if (folder === undefined) return newestUnfinished(preset);
+  const saved = savedRun(folder);
   if (saved) return saved;
   throw new Error(
-    `Cannot resume ${folder === undefined ? "a run" : `the run in "${folder}"`}: ${
-      folder === undefined
-        ? `there is none under "${runs}/"`
-        : statOf(folder)
-        ? "no checkpoint of a run is there"
-        : "no such folder"
+    `Cannot resume the run in "${folder}": ${
+      statOf(folder) ? "no checkpoint of a run is there" : "no such folder"
     }, expected one that training has saved in; name it with --resume=DIR, or begin one without --resume`,
   );
-}
-
-/** The folder under `runs` whose run has saved last. */
-function newestRun(runs: string): string | undefined {
-  const names = statOf(runs)?.isDirectory ? [...Deno.readDirSync(runs)] : [];
-  const saved = names.flatMap(({ name }) => {
-    const time = statOf(`${runs}/${name}/latest`)?.mtime?.getTime();
-    return time === undefined ? [] : [{ dir: `${runs}/${name}`, time }];
-  });
-  return saved.sort((a, b) => b.time - a.time)[0]?.dir;
 }
 
 /** How the resumed run took its steps, where the flags do not say otherwise. */

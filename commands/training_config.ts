@@ -12,10 +12,11 @@ import { applySettings } from "../model/config_file.ts";
 import { didYouMean, type Field } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
-import { checkpointFolder, MODELS_FOLDER, statOf, tokenizerOf } from "./checkpoints.ts";
+import { checkpointFolder, statOf, tokenizerOf } from "./checkpoints.ts";
 import { type Arguments, UsageError } from "./flags.ts";
 import { memoryRequest } from "./memory_flags.ts";
 import { memoryAsBefore, runToResume } from "./resume_flags.ts";
+import { newRunFolder } from "./run_folders.ts";
 import { flagSettings, PRESETS, type TRAIN_FLAGS } from "./train_flags.ts";
 
 export { TRAIN_FLAGS } from "./train_flags.ts";
@@ -34,7 +35,7 @@ export interface TrainingRequest {
   readonly hub?: HubOptions;
   /** The run to go on with, in folder `out`; absent for a new one. */
   readonly resume?: SavedRun;
-  /** Whether to go on with a run that will not be the same one, or to begin over an unfinished one. */
+  /** Whether to go on with a run that will not be the same one, or to replace the one that is in the folder. */
   readonly force?: boolean;
   /** Checkpoints to keep; 2 when absent. */
   readonly keep?: number;
@@ -70,8 +71,7 @@ export async function trainingRequest(
     ...(keep === undefined ? {} : { keep }),
     ...(args.has("detect-anomaly") ? { checked: "all" as const } : {}),
   };
-  const named = args.has("preset") ? `${MODELS_FOLDER}/${preset}` : undefined;
-  const resume = runToResume(args, args.text("out") ?? named, MODELS_FOLDER);
+  const resume = runToResume(args, args.text("out"), args.text("preset"));
   if (resume) return resumed(resume, args, { changes, file, rest });
   const changed = settle(presets[preset], changes, file);
   const { resume_from_vlm_checkpoint: resumes } = changed.train;
@@ -79,7 +79,7 @@ export async function trainingRequest(
   const from = initFrom(args) ?? (resumes ? path : undefined);
   const checkpoint = from === undefined ? undefined : await checkpointFolder(from, hub);
   const isOwnPath = !resumes && path !== presets[preset].vlm.vlm_checkpoint_path;
-  const out = args.text("out") ?? (isOwnPath ? path : `${MODELS_FOLDER}/${preset}`);
+  const out = args.text("out") ?? (isOwnPath ? path : newRunFolder(preset));
   const base = checkpoint === undefined ? presets[preset] : {
     vlm: checkpointConfig(checkpoint),
     train: presets[preset].train,

@@ -100,6 +100,30 @@ export function savedRun(out: string): SavedRun | undefined {
   return { folder, out, state: readState(folder) };
 }
 
+/** Whether steps, or the evaluation after the last one, are still to be made. */
+export function isUnfinished({ step, steps, is_evaluated }: TrainerState): boolean {
+  return step < steps || !is_evaluated;
+}
+
+/** What a new run in folder `out` would replace, in words; undefined where nothing is there. */
+export function occupantOf(
+  out: string,
+): { readonly text: string; readonly isUnfinished: boolean } | undefined {
+  try {
+    const state = isFile(`${out}/${LATEST}`) ? savedRun(out)?.state : undefined;
+    if (state) {
+      const kind = isUnfinished(state) ? "an unfinished run" : "a finished run";
+      const text = `${kind} is there, after step ${state.step} of ${state.steps}`;
+      return { text, isUnfinished: isUnfinished(state) };
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { text: `a run that cannot be read is there (${reason})`, isUnfinished: false };
+  }
+  const hasModel = isFile(`${out}/model.safetensors`);
+  return hasModel ? { text: "a model is there", isUnfinished: false } : undefined;
+}
+
 function parentOf(folder: string): string {
   const [, parent = "."] = /^(.*)[\\/][^\\/]+[\\/]*$/.exec(folder) ?? [];
   return parent;

@@ -14,7 +14,7 @@ export const NAME_COLUMNS = 12;
 
 /** What is known before the first step. */
 export function describe(
-  { config, steps, stepsBefore, data, model, plan }: Run,
+  { config, steps, stepsBefore, data, model, plan, best }: Run,
 ): string {
   const { train } = config;
   const count = (prefix: string) =>
@@ -49,6 +49,7 @@ export function describe(
       `nanoVLM's does; --set lr_overshoot=false keeps to them`,
     ]),
     ...(stepsBefore === 0 ? [] : [`Resumed     after step ${stepsBefore}`]),
+    `Saved in    ${best.folder}${/-\d+$/.test(best.folder) ? ", beside the runs before" : ""}`,
     ...(repository === null
       ? []
       : [`Pushes to   ${repository}${isPrivate ? " (private)" : ""}, the best model at the end`]),
@@ -76,7 +77,8 @@ export function settingsText(config: Config): string {
     const changed = Object.entries({ ...config.vlm, ...config.train }).filter(([key, value]) =>
       !PLACES.includes(key) && JSON.stringify(value) !== JSON.stringify(values.get(key))
     );
-    const isOwn = preset.vlm.vlm_checkpoint_path === config.vlm.vlm_checkpoint_path;
+    const path = config.vlm.vlm_checkpoint_path.replace(/-\d+$/, ""); // of a second run of a preset
+    const isOwn = preset.vlm.vlm_checkpoint_path === path;
     return { name, changed, isOwn };
   });
   const nearest = differences.reduce((a, b) => b.changed.length < a.changed.length ? b : a);

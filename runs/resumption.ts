@@ -5,7 +5,7 @@
  */
 import { denoCommand } from "../data/terminal.ts";
 import { type Config, frozenParts, type TrainConfig } from "../model/config.ts";
-import { type SavedRun, savedRun, type TrainerState } from "../model/trainer_state.ts";
+import { occupantOf, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
 import { shellWord } from "./report.ts";
@@ -104,19 +104,18 @@ function fileBytes(path: string): number {
 }
 
 /**
- * Checks that a new run in folder `out` would not overwrite one that is to go on.
+ * Checks that a new run in folder `out` would not replace anything.
  *
- * @throws {Error} where an unfinished run is there
+ * @throws {Error} where a run or a model is there
  */
-export function requireNoUnfinished(out: string): void {
-  const saved = savedRun(out);
-  if (!saved || saved.state.step >= saved.state.steps) return;
-  const { step, steps } = saved.state;
+export function requireFree(out: string): void {
+  const occupant = occupantOf(out);
+  if (!occupant) return;
+  const { text, isUnfinished } = occupant;
   throw new Error(
-    `Cannot begin a run in "${out}": an unfinished one is there, after step ${step} of ${steps}; expected an empty folder or a ` +
-      `finished run; go on with it: ${
-        resumeCommand(out)
-      }; or choose another folder with --out DIR, or discard it with --force`,
+    `Cannot begin a run in "${out}": ${text}; expected a folder without a run or a model; ` +
+      (isUnfinished ? `go on with it: ${resumeCommand(out)}; or ` : "") +
+      `choose another folder with --out DIR, or replace what is there with --force`,
   );
 }
 

@@ -37,12 +37,13 @@ export class RunFolder {
     }
   }
 
-  /** Removes all checkpoints: those of a run before, where a new one begins. */
+  /** Removes the checkpoints and the best model of a run before, where a new one begins: nothing passes for the new one's. */
   clear(): void {
     this.#removePartial();
+    const names = [...Deno.readDirSync(this.path)].map(({ name }) => name);
     // First the name, so that it never stands for a checkpoint that is half gone.
-    if ([...Deno.readDirSync(this.path)].some(({ name }) => name === LATEST)) {
-      Deno.removeSync(`${this.path}/${LATEST}`);
+    for (const name of [LATEST, "model.safetensors", "config.json"]) {
+      if (names.includes(name)) Deno.removeSync(`${this.path}/${name}`);
     }
     this.#prune([]);
   }

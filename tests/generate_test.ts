@@ -28,7 +28,9 @@ Deno.test({
   fn: async () => {
     const args = [picture, "What color?", "--checkpoint", model, "--max-new-tokens", "8"];
     const text = await runScript("generate.ts", ...args);
-    assertEquals([text.code, text.stderr], [0, ""]);
+    assertEquals(text.code, 0);
+    const age = /^Model: \S+, after step \d of 3, saved \d{4}-\d\d-\d\d \d\d:\d\d\n$/;
+    assertMatch(text.stderr, age);
     const json = await runScript("generate.ts", ...args, "--json", "--generations", "2");
     const { answers } = JSON.parse(json.stdout);
     assertEquals(answers, [answers[0], answers[0]]);
@@ -174,7 +176,7 @@ Deno.test({
     const args = [picture, "a".repeat(9000), "--checkpoint", model];
     const { code, stdout, stderr } = await runScript("generate.ts", ...args);
     assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, /^Cannot generate: .* expected at most 8192 together[^\n]*\n$/);
+    assertMatch(stderr, /^Model: .*\nCannot generate: .* expected at most 8192 together[^\n]*\n$/);
   },
 });
 

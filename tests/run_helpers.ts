@@ -34,7 +34,7 @@ export async function writeDataset(): Promise<string> {
 /** Flags for a run of three steps on such data. */
 export function smallRun(data: string, out: string): string[] {
   const flags =
-    `--train-dataset ${data} --out ${out} --max-steps 3 --batch-size 4 --eval-every 2 --dtype f32`;
+    `--train-dataset ${data} --out ${out} --force --max-steps 3 --batch-size 4 --eval-every 2 --dtype f32`;
   const settings = "lm_n_blocks=1 vit_n_blocks=1 mmstar_batch_size=8".split(" ");
   return [...flags.split(" "), ...settings.flatMap((setting) => ["--set", setting])];
 }

@@ -6,6 +6,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { existsSync } from "node:fs";
 import { Interrupted } from "../commands/command.ts";
 import { savedRun } from "../model/trainer_state.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
@@ -153,7 +154,11 @@ Deno.test({
         "parameters of other shapes",
       );
       const begin = () => run(resumableRun(out, 4));
-      await assertRejects(begin, Error, "an unfinished one is there, after step 1 of 4");
+      await assertRejects(
+        begin,
+        Error,
+        "an unfinished run is there, after step 1 of 4; expected a",
+      );
 
       const device = await Device.open();
       (await VisionLanguageModel.fromPretrained(device, `${out}/step-000001`)).destroy();
@@ -165,7 +170,12 @@ Deno.test({
       assertEquals(metricsOf(out).filter(({ loss }) => loss !== undefined).length, 5);
       const names = [...Deno.readDirSync(out)].map(({ name }) => name);
       assertEquals(names.filter((name) => name.startsWith("step-")), ["step-000005"]);
-      assertEquals((await run(resumableRun(out, 3))).steps, 3, "a finished run may be replaced");
+      const model = await Deno.readFile(`${out}/model.safetensors`);
+      await assertRejects(begin, Error, "a finished run is there, after step 5 of 5; expected a");
+      assertEquals(await Deno.readFile(`${out}/model.safetensors`), model);
+      const anew = [...resumableRun(out, 3), "--force"];
+      await assertRejects(() => run(anew, { stop: AT_ONCE }), Interrupted);
+      assertEquals(existsSync(`${out}/model.safetensors`), false, "none of the run before is left");
     }),
 });
 

@@ -9,7 +9,12 @@ import { copyTokenizer, openTokenizer, tokenizerFolder } from "./commands/checkp
 import { type Command, Interrupted, runCommand } from "./commands/command.ts";
 import type { Arguments } from "./commands/flags.ts";
 import { memoryAsBefore } from "./commands/resume_flags.ts";
-import { TRAIN_FLAGS, type TrainingRequest, trainingRequest } from "./commands/training_config.ts";
+import {
+  configJson,
+  TRAIN_FLAGS,
+  type TrainingRequest,
+  trainingRequest,
+} from "./commands/training_config.ts";
 import { folded, printLine } from "./data/terminal.ts";
 import { frozenParts } from "./model/config.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
@@ -36,7 +41,7 @@ import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
 import { EXIT_STATUS, NEVER, type Stop, StopSignals } from "./runs/stop_signals.ts";
-import { openTrainingData } from "./runs/training_data.ts";
+import { openTrainingData, settledConfig } from "./runs/training_data.ts";
 import { reportText, type TrainingReport, trainingReport } from "./runs/training_report.ts";
 import { openWeights } from "./runs/weights.ts";
 import { Device } from "./shaders/runtime/device.ts";
@@ -47,6 +52,8 @@ export type { TrainingReport };
 interface EvaluatedRun extends Run {
   readonly subject: Subject;
   readonly checkpoints: Checkpoints;
+  /** Frees the GPU's memory and the run's folder, and ends the loader. */
+  readonly opened: AsyncDisposableStack;
 }
 
 /**
@@ -70,7 +77,10 @@ export async function train(
     if (!(error instanceof NotFinite) || request.checked !== undefined) throw error;
     display.print(`${error.message}\nLooking for the tensor that went bad first`);
     const resume = savedRun(request.out);
-    const again = resume && { resume, memory: memoryAsBefore(request.memory, resume) };
+    const again = resume && {
+      ...{ resume, config: resume.state.config, open: [] },
+      memory: memoryAsBefore(request.memory, resume),
+    };
     return await trainOnce({ ...request, ...again, checked: error.step }, display, stop);
   }
 }
@@ -103,7 +113,11 @@ async function trainOnce(
       const evaluation = isEvaluated ? await evaluateNow(run, step, { display, stop }) : "none";
       const isSaved = isLast || step % every === 0 || evaluation === "best" || stop.signal;
       if (isSaved) await checkpoints.save(run, step, evaluation !== "stopped");
-      if (stop.signal) throw interrupted(stop.signal, request.out, step);
+      if (stop.signal) {
+        const done = `Stopped by ${stop.signal} after step ${step}, which is saved; go on with`;
+        const message = `${done}: ${resumeCommand(request.out)}`;
+        throw new Interrupted(message, EXIT_STATUS[stop.signal]);
+      }
       if (isDue) log.resume(data.loader);
     }
     stop.close(); // all is saved
@@ -115,7 +129,7 @@ async function trainOnce(
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {
     display.clear();
-    await release(run);
+    await run.opened.disposeAsync();
   }
 }
 
@@ -164,16 +178,9 @@ function askRun(
   }, { train, isFinal });
 }
 
-function interrupted(signal: keyof typeof EXIT_STATUS, out: string, step: number): Interrupted {
-  const message = `Stopped by ${signal} after step ${step}, which is saved; go on with: ${
-    resumeCommand(out)
-  }`;
-  return new Interrupted(message, EXIT_STATUS[signal]);
-}
-
 /** Opens what a run is made from; what can fail for want of a file does so before the GPU is asked for anything. */
 async function openInputs(request: TrainingRequest) {
-  const { config, checkpoint, out, hub, resume, force = false } = request;
+  const { config, checkpoint, out, hub, resume, force = false, open = [] } = request;
   if (!resume && !force) requireFree(out);
   await requirePushAccess(config.train, hub);
   using onError = new DisposableStack();
@@ -181,8 +188,11 @@ async function openInputs(request: TrainingRequest) {
   const tokenizerName = await tokenizerFolder(weights.vlm.lm_tokenizer);
   const tokenizer = await openTokenizer(tokenizerName, weights.vlm);
   const ours = { vlm: { ...weights.vlm, lm_tokenizer: tokenizerName }, train: config.train };
-  const { revisions } = resume?.state.data ?? {};
-  const data = await openTrainingData(ours, { ...(hub ? { hub } : {}), revisions });
+  const data = await openTrainingData(ours, {
+    ...(hub ? { hub } : {}),
+    ...{ tokenizer, revisions: resume?.state.data.revisions },
+    isLengthOpen: open.includes("lm_max_length"),
+  });
   onError.move(); // nothing went wrong
   return { weights, tokenizerName, tokenizer, data };
 }
@@ -191,12 +201,7 @@ async function openInputs(request: TrainingRequest) {
 async function prepare(request: TrainingRequest, display: Display): Promise<EvaluatedRun> {
   const inputs = await openInputs(request);
   using _weights = inputs.weights;
-  try {
-    return await start(request, inputs, display);
-  } catch (error) {
-    inputs.data.loader.close();
-    throw error;
-  }
+  return await start(request, inputs, display);
 }
 
 /** Makes the model and all that trains it, or goes on with what a checkpoint says. */
@@ -206,44 +211,43 @@ async function start(
   display: Display,
 ): Promise<EvaluatedRun> {
   const { checkpoint, out, memory, tuned = false, resume, force = false } = request;
-  const { vlm, sources: backbones } = weights;
-  const config = { vlm, train: request.config.train };
-  const { train } = config;
+  await using opened = new AsyncDisposableStack(); // closed here where anything fails
+  opened.defer(() => data.loader.close());
+  const { sources: backbones } = weights;
+  const asked = { vlm: weights.vlm, train: request.config.train };
+  const { config, steps } = settledConfig(asked, data, request.open);
+  const { vlm, train } = config;
   const device = await openDevice(tuned, resume?.state.device.tuning);
+  opened.defer(() => device.destroy());
   const dtype = await chooseDtype(device, train.dtype);
   const plan = await requirePlan(device, config, { memory, dtype });
-  const steps = train.max_training_steps ?? train.epochs * data.loader.batchesPerEpoch;
   const stepsBefore = resume?.state.step ?? 0;
   const parts = { config, checkpoint, steps, data, plan };
   if (resume) requireSame(resume, { ...parts, device }, force);
   const { keep = KEPT_CHECKPOINTS } = request;
   const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
-  const runLog = RunLog.open(out, resume?.state);
+  opened.defer(() => checkpoints.close());
+  const runLog = opened.use(RunLog.open(out, resume?.state));
   runLog.begin({ ...parts, device });
   await copyTokenizer(tokenizerName, out);
   const { seed, initialization } = train;
   const options = { training: true, frozen: frozenParts(train), dtype, seed, initialization };
   const model = await VisionLanguageModel.fromScratch(device, vlm, { ...options, backbones });
+  opened.defer(() => model.destroy());
   const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
+  opened.defer(() => subject.generator.destroy());
+  opened.defer(() => subject.meter.destroy());
   const trainer = new Trainer(model, new AdamW(model.store), plan);
+  opened.defer(() => trainer.optimizer.destroy());
+  opened.defer(() => trainer.destroy());
   const log = new StepLog(display, runLog, steps);
   const best = new BestModel(out, bestOf(resume?.state));
   const run: EvaluatedRun = {
     ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
-    ...{ subject, checkpoints },
+    ...{ subject, checkpoints, opened },
   };
   if (resume) await restoreRun(run, resume);
-  return run;
-}
-
-/** Frees the GPU's memory and the run's folder, and ends the loader. */
-async function release(run: EvaluatedRun): Promise<void> {
-  const { data, runLog, checkpoints, subject, trainer, model } = run;
-  for (const part of [data.loader, runLog, checkpoints]) part.close();
-  for (const part of [subject.generator, subject.meter, trainer]) await part.destroy();
-  trainer.optimizer.destroy();
-  model.destroy();
-  model.device.destroy();
+  return { ...run, opened: opened.move() };
 }
 
 /** Scores the saved model, which `run.model` is by now, on everything. */
@@ -275,10 +279,7 @@ export const COMMAND: Command<typeof TRAIN_FLAGS> = {
   run: async (args: Arguments<typeof TRAIN_FLAGS>) => {
     const isJson = args.has("json");
     const request = await trainingRequest(args, downloadDisplay());
-    const { vlm, train: settings } = request.config;
-    if (args.has("print-config")) {
-      return printLine(JSON.stringify({ ...vlm, ...settings }, null, 2));
-    }
+    if (args.has("print-config")) return printLine(configJson(request));
     if (args.has("plan")) return await showPlan(request, isJson);
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
     const stop = new StopSignals((name) =>

@@ -41,6 +41,8 @@ export interface TrainingRequest {
   readonly keep?: number;
   /** The step in which to look at all tensors for numbers that are not finite, or all steps; none when absent. */
   readonly checked?: number | "all";
+  /** Keys that were not set, so that the data or the number of steps decide; none when absent. */
+  readonly open?: readonly ("lm_max_length" | "eval_interval")[];
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -86,7 +88,31 @@ export async function trainingRequest(
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
-  return { config, checkpoint, out, ...rest };
+  return {
+    config,
+    checkpoint,
+    out,
+    ...rest,
+    open: openKeys(config, preset, { changes, checkpoint }),
+  };
+}
+
+/** Of a preset that trains from scratch, the keys that its data and steps decide, as long as these are not its own. */
+function openKeys(
+  { train }: Config,
+  preset: typeof PRESETS[number],
+  { changes, checkpoint }: { changes: readonly string[]; checkpoint: string | undefined },
+): NonNullable<TrainingRequest["open"]> {
+  const own = presets[preset];
+  if (own.vlm.vlm_load_backbone_weights) return [];
+  const isSet = (key: string) => changes.some((setting) => setting.startsWith(`${key}=`));
+  const hasOwnData = train.train_dataset_path === own.train.train_dataset_path;
+  const hasOwnSteps = train.max_training_steps === own.train.max_training_steps;
+  const isLengthOpen = checkpoint === undefined && !hasOwnData && !isSet("lm_max_length");
+  return [
+    ...(isLengthOpen ? ["lm_max_length" as const] : []),
+    ...(hasOwnSteps || isSet("eval_interval") ? [] : ["eval_interval" as const]),
+  ];
 }
 
 /** A run's own configuration, with what the flags change in it. */
@@ -144,6 +170,12 @@ async function vocabularySettings(
   if (isSet("lm_vocab_size") && isSet("lm_eos_token_id")) return [];
   const { vocabSize, eosTokenId } = await tokenizerFor(vlm.lm_tokenizer);
   return [`lm_vocab_size=${vocabSize}`, `lm_eos_token_id=${eosTokenId}`];
+}
+
+/** All settings as --config takes them, without those that the data or the number of steps decide. */
+export function configJson({ config: { vlm, train }, open = [] }: TrainingRequest): string {
+  const keys = Object.entries({ ...vlm, ...train }).filter(([key]) => !open.some((o) => o === key));
+  return JSON.stringify(Object.fromEntries(keys), null, 2);
 }
 
 /** The keys of a JSON file, checked, as settings. */

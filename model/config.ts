@@ -96,7 +96,10 @@ export interface TrainConfig {
   readonly max_training_steps: number | null;
   /** Ours: parts that do not train; those with a learning rate of 0 do not either. */
   readonly freeze: readonly Part[];
-  /** Ours: steps between two evaluations. */
+  /**
+   * Ours: steps between two evaluations, at most. Unless it is set, a run of other than its preset's steps evaluates about ten
+   * times, but asks no more than it trains on.
+   */
   readonly eval_interval: number;
   /** Ours: questions to evaluate on, at most; null is all. */
   readonly eval_limit: number | null;
@@ -192,6 +195,8 @@ const SMALL: Config = {
     lm_inter_dim: 192,
     lm_n_heads: 4,
     lm_n_blocks: 2,
+    lm_vocab_size: 257,
+    lm_tokenizer: "bytes",
     vlm_load_backbone_weights: false,
     vit_pixel_mean: 0.5,
     vit_pixel_std: 0.5,
@@ -217,9 +222,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       vit_img_size: 32,
       vit_n_blocks: 2,
       lm_n_kv_heads: 2,
-      lm_vocab_size: 257,
       lm_max_length: 46,
-      lm_tokenizer: "bytes",
       mp_pixel_shuffle_factor: 2,
       vlm_checkpoint_path: "checkpoints/quickstart",
     },

@@ -32,10 +32,14 @@ export interface TrainerState {
   readonly checkpoint: string | null;
   /** The place in the stream of training batches. */
   readonly loader: { readonly seed: number; readonly epoch: number; readonly index: number };
-  /** Questions to train on and to evaluate on; the commits of datasets on the Hub, by their names there. */
+  /**
+   * Questions to train on and to evaluate on; of files on this machine a fingerprint of what they hold, null in other runs;
+   * the commits of datasets on the Hub, by their names there.
+   */
   readonly data: {
     readonly samples: number;
     readonly held_out: number;
+    readonly fingerprint?: string | null;
     readonly revisions: Readonly<Record<string, string>>;
   };
   /** What was computed on, and by which kernels: others round otherwise. */

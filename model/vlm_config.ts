@@ -46,7 +46,7 @@ export interface VLMConfig {
   readonly lm_n_blocks: number;
   /** Multiplies the rotary cosines and sines. */
   readonly lm_attn_scaling: number;
-  /** Text tokens a row while training. */
+  /** Text tokens a row while training; unless it is set, `quickstart` and `tiny` take as many as data of one's own need. */
   readonly lm_max_length: number;
   /** Must be false. */
   readonly lm_use_tokens: boolean;

@@ -161,6 +161,7 @@ function stateOf(
     data: {
       samples: data.loader.samples,
       held_out: data.indices.length,
+      fingerprint: data.facts?.fingerprint ?? null,
       revisions: data.revisions,
     },
     device: { description: device.description, tuning: tuningOf(device, plan.dtype) },

@@ -5,6 +5,7 @@
  */
 import { type Config, presets } from "../model/config.ts";
 import { overshoot } from "../model/schedule.ts";
+import { rowsText } from "./data_facts.ts";
 import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
@@ -16,7 +17,7 @@ export const NAME_COLUMNS = 12;
 export function describe(
   { config, steps, stepsBefore, data, model, plan, best }: Run,
 ): string {
-  const { train } = config;
+  const { vlm, train } = config;
   const count = (prefix: string) =>
     model.store.shapes.filter(({ name }) => name.startsWith(prefix))
       .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
@@ -44,6 +45,13 @@ export function describe(
     `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
     } times through the data`,
+    `Rows        ${
+      data.facts
+        ? rowsText(vlm.lm_max_length, data.facts)
+        : `${vlm.lm_max_length} tokens for a question with its answer`
+    }`,
+    `Tokenizer   ${vlm.lm_tokenizer}, ${vlm.lm_vocab_size.toLocaleString("en")} tokens`,
+    ...(data.dataset.notes ?? []).map((note) => `Note        ${note}`),
     ...(overshoot(steps, train) === 1 ? [] : [
       `Warm-up     ends at ${overshoot(steps, train).toFixed(2)} times the learning rates, as ` +
       `nanoVLM's does; --set lr_overshoot=false keeps to them`,

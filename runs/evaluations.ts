@@ -20,6 +20,21 @@ export const MOST_WHILE_TRAINING = 512;
 
 /** Of the reason why a row was left out. */
 const MOST_CHARACTERS = 200;
+/** Evaluations in a run whose interval was not set. */
+const EVALUATIONS = 10;
+
+/**
+ * Steps between evaluations in a run of `steps` steps where none are set: about ten evaluations, at most as rare as the
+ * preset's, and so that no more questions are asked than trained on.
+ */
+export function evaluationInterval(
+  { eval_interval: most, batch_size: batch }: TrainConfig,
+  steps: number,
+  heldOut: number,
+): number {
+  const asked = Math.min(heldOut, MOST_WHILE_TRAINING);
+  return Math.min(most, Math.max(Math.ceil(steps / EVALUATIONS), Math.ceil(asked / batch)));
+}
 
 /** A dataset to ask beside the held-out questions. */
 export interface EvaluationSet {

@@ -71,14 +71,17 @@ function requireMoments(folder: string, was: TrainConfig, is: TrainConfig): void
 function differences(state: TrainerState, now: Resumable): string[] {
   const { plan, device, data, steps, checkpoint = null } = now;
   const tuning = tuningOf(device, plan.dtype);
+  const { samples, held_out: heldOut, fingerprint: before } = state.data;
+  const fingerprint = data.facts?.fingerprint ?? null;
   const pairs: [string, unknown, unknown][] = [
     ...settingPairs(state.config, now.config),
     ["the number of steps", state.steps, steps],
     ["--checkpoint", state.checkpoint, checkpoint],
     ["dtype", state.device.tuning.dtype, tuning.dtype],
     ["--micro-batch-size", state.plan.micro_batch_size, plan.microBatchSize],
-    ["the number of training questions", state.data.samples, data.loader.samples],
-    ["the number of held-out questions", state.data.held_out, data.indices.length],
+    ["the number of training questions", samples, data.loader.samples],
+    ["the number of held-out questions", heldOut, data.indices.length],
+    ["the fingerprint of questions and pictures", before ?? fingerprint, fingerprint],
     ["the GPU", state.device.description, device.description],
     ["the kernels' tuning", state.device.tuning.matmul, tuning.matmul],
   ];

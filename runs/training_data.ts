@@ -4,13 +4,21 @@
  * Between train.ts and data/. Source: get_dataloaders() of nanoVLM v0.1, train.py.
  */
 import { parseColumns } from "../data/dataset_options.ts";
+import { parseDatasetSpec, type SourceSpec } from "../data/dataset_spec.ts";
 import { type DatasetRevisions, resolveRevisions } from "../data/dataset_revisions.ts";
 import { type Dataset, type DatasetOptions, openDataset, Samples } from "../data/datasets.ts";
 import type { HubOptions } from "../data/hub.ts";
 import { Loader } from "../data/loader.ts";
+import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
 import { type FrequentAnswers, frequentIn } from "./baseline.ts";
-import { type EvaluationSet, openEvaluationSets, sampleOf } from "./evaluations.ts";
+import { type DataFacts, MOST_HUB_ROWS, MOST_ROWS, readFacts, rowLength } from "./data_facts.ts";
+import {
+  evaluationInterval,
+  type EvaluationSet,
+  openEvaluationSets,
+  sampleOf,
+} from "./evaluations.ts";
 
 /** Training batches and held-out questions. */
 export interface TrainingData {
@@ -26,6 +34,22 @@ export interface TrainingData {
   readonly frequent: () => Promise<FrequentAnswers>;
   /** The commits that are read of datasets on the Hub. */
   readonly revisions: DatasetRevisions;
+  /** Tokens of a row of text: `lm_max_length`, or where that is left open as many as the data need. */
+  readonly rowLength: number;
+  /** What was read of training data and held-out rows; undefined where they are drawn, or all on the Hub. */
+  readonly facts: DataFacts | undefined;
+}
+
+/** How to open it. */
+export interface TrainingDataOptions {
+  /** Where the Hub is, and what to do about progress. */
+  readonly hub?: HubOptions;
+  /** Commits that a resumed run has read. */
+  readonly revisions?: DatasetRevisions | undefined;
+  /** Of the model; opened by its name when absent. */
+  readonly tokenizer?: Tokenizer;
+  /** Whether the data decide how long rows are. */
+  readonly isLengthOpen?: boolean;
 }
 
 /**
@@ -34,14 +58,13 @@ export interface TrainingData {
  * Held out are `val_dataset_path`, else of each source its own validation part, or where it has none a share of its
  * pictures, `val_ratio` (held_out.ts).
  *
- * @param options `hub`: where the Hub is, and what to do about progress; `revisions`: commits that a resumed run has read
  * @throws {Error} where a file is missing
  * @throws {HubError} where the Hub cannot be read
  * @throws {SyntaxError} {TypeError} {RangeError} where it is damaged, of no known schema, or too small
  */
 export async function openTrainingData(
   { vlm, train }: Config,
-  options: { hub?: HubOptions; revisions?: DatasetRevisions | undefined } = {},
+  options: TrainingDataOptions = {},
 ): Promise<TrainingData> {
   const { hub = {} } = options;
   const spec = trainingSpec(train);
@@ -57,22 +80,50 @@ export async function openTrainingData(
   const dataset = await openDataset(spec, "train", { ...datasetOptions, hub });
   const { onProgress: _, ...plainHub } = hub; // what was downloaded above the loader finds
   const loaded = { dataset: spec, datasetOptions: { ...datasetOptions, hub: plainHub } };
-  const loader = await Loader.open({ ...loaded, ...loaderOptions({ vlm, train }) });
+  const held = validation === null
+    ? await openDataset(spec, "validation", { ...datasetOptions, hub })
+    : await openDataset(validation, "validation", { ...plainOptions, hub });
+  const { isLengthOpen = false } = options;
+  const origins = new Set([spec, validation ?? []].flat().flatMap(parseDatasetSpec).map(originOf));
+  const facts = isLengthOpen || origins.has("files")
+    ? await readFacts([dataset, held], {
+      tokenizer: options.tokenizer ?? await tokenizerFor(vlm.lm_tokenizer),
+      questionsPerRow: train.questions_per_row,
+      mostRows: origins.has("hub") ? MOST_HUB_ROWS : MOST_ROWS,
+    })
+    : undefined;
+  const maxLength = isLengthOpen && facts ? rowLength(facts.lengths) : vlm.lm_max_length;
+  const loader = await Loader.open({ ...loaded, ...loaderOptions({ vlm, train }), maxLength });
   try {
-    const held = validation === null
-      ? await openDataset(spec, "validation", { ...datasetOptions, hub })
-      : await openDataset(validation, "validation", { ...plainOptions, hub });
     const evaluationSets = await openEvaluationSets(train, { ...plainOptions, hub });
     const heldOut = await Samples.open(held, train.questions_per_row);
     const all = Array.from({ length: heldOut.length }, (_, i) => i);
     const indices = sampleOf(all, train.eval_limit ?? Infinity);
     let answers: Promise<FrequentAnswers> | undefined;
     const frequent = () => answers ??= frequentIn(dataset);
-    return { loader, dataset, heldOut, indices, evaluationSets, frequent, revisions };
+    const sets = { heldOut, indices, evaluationSets, frequent };
+    return { loader, dataset, ...sets, revisions, facts, rowLength: maxLength };
   } catch (error) {
     loader.close();
     throw error;
   }
+}
+
+/** The number of steps, and the configuration with what it and the data decide, where that is left open. */
+export function settledConfig(
+  { vlm, train }: Config,
+  { rowLength, indices, loader }: Pick<TrainingData, "rowLength" | "indices" | "loader">,
+  open: readonly string[] = [],
+): { config: Config; steps: number } {
+  const steps = train.max_training_steps ?? train.epochs * loader.batchesPerEpoch;
+  const interval = open.includes("eval_interval")
+    ? evaluationInterval(train, steps, indices.length)
+    : train.eval_interval;
+  const config = {
+    vlm: { ...vlm, lm_max_length: rowLength },
+    train: { ...train, eval_interval: interval },
+  };
+  return { config, steps };
 }
 
 /** How questions become batches. */
@@ -82,7 +133,6 @@ function loaderOptions({ vlm, train }: Config) {
     questionsPerRow: train.questions_per_row,
     kindBalance: train.kind_balance,
     tokenizer: vlm.lm_tokenizer,
-    maxLength: vlm.lm_max_length,
     paddingSide: vlm.lm_padding_side,
     imageSize: vlm.vit_img_size,
     mean: vlm.vit_pixel_mean,
@@ -93,6 +143,11 @@ function loaderOptions({ vlm, train }: Config) {
     bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
     ...(train.data_workers === null ? {} : { workers: train.data_workers }),
   };
+}
+
+/** Where a source's rows are: what is drawn or on the Hub at a known commit is the same each time. */
+function originOf({ kind }: SourceSpec): "drawn" | "hub" | "files" {
+  return kind === "shapes" ? "drawn" : kind === "hub" ? "hub" : "files";
 }
 
 /** Everything that is read from. */

@@ -1,7 +1,7 @@
 // Tests of commands/training_config.ts: which configuration the flags of train.ts ask for.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { parseFlags, UsageError } from "../../commands/flags.ts";
-import { TRAIN_FLAGS, trainingRequest } from "../../commands/training_config.ts";
+import { configJson, TRAIN_FLAGS, trainingRequest } from "../../commands/training_config.ts";
 import { presets } from "../../model/config.ts";
 import { formatState } from "../../model/trainer_state.ts";
 import type { Tuning } from "../../model/tuning.ts";
@@ -100,6 +100,27 @@ Deno.test("trainingRequest() takes a new model's vocabulary from the tokenizer, 
   assertEquals((await request(...tiny)).config.vlm.lm_vocab_size, 257);
   const larger = await request(...tiny, "--set", "lm_vocab_size=300");
   assertEquals(larger.config.vlm.lm_vocab_size, 300);
+});
+
+Deno.test("trainingRequest() leaves to data and steps what was not set, but for a preset's own and for 222m", async () => {
+  const openOf = async (...flags: string[]) => (await request(...flags)).open;
+  const mine = ["--train-dataset", "mine"];
+  assertEquals(await openOf(), []);
+  assertEquals(await openOf(...mine), ["lm_max_length"]);
+  assertEquals(await openOf(...mine, "--max-steps", "20"), ["lm_max_length", "eval_interval"]);
+  assertEquals(await openOf("--epochs", "2", "--eval-every", "5"), []);
+  assertEquals(await openOf("--preset", "tiny", ...mine, "--set", "lm_max_length=17"), []);
+  assertEquals(await openOf("--preset", "222m", ...mine, "--max-steps", "20"), []);
+  const printed = JSON.parse(configJson(await request(...mine, "--epochs", "1")));
+  assertEquals(["lm_max_length" in printed, "eval_interval" in printed], [false, false]);
+  assertEquals([printed.lm_tokenizer, printed.epochs], ["bytes", 1]);
+});
+
+Deno.test("from-scratch presets take bytes for tokens unless a tokenizer is named", async () => {
+  for (const preset of ["quickstart", "tiny"]) {
+    const { vlm } = (await request("--preset", preset)).config;
+    assertEquals([vlm.lm_tokenizer, vlm.lm_vocab_size, vlm.lm_eos_token_id], ["bytes", 257, 0]);
+  }
 });
 
 for (

@@ -5,6 +5,7 @@ import { presets } from "../../model/config.ts";
 import {
   askAll,
   type AskOptions,
+  evaluationInterval,
   evaluationLine,
   openEvaluationSets,
   qualityOf,
@@ -54,6 +55,14 @@ Deno.test("askAll() asks all of the test by drawing too, and 512 of what is larg
     ["shapes (validation)", 32, 512, undefined],
   ]);
   assertEquals((await asked(true)).map(([, , count]) => count), [600, 20, all]);
+});
+
+Deno.test("evaluationInterval() gives about ten evaluations, but asks no more than it trains on", () => {
+  const train = { ...initial, eval_interval: 200, batch_size: 32 };
+  const of = (steps: number, heldOut: number) => evaluationInterval(train, steps, heldOut);
+  assertEquals([of(20, 12), of(600, 120), of(5, 12), of(1, 1)], [2, 60, 1, 1]);
+  assertEquals([of(20, 2000), of(100, 2000)], [16, 16], "512 questions are asked");
+  assertEquals([of(2000, 12), of(9000, 2000)], [200, 200], "the preset's is the most");
 });
 
 Deno.test("openEvaluationSets() asks at most eval_limit questions of each", async () => {

@@ -4,7 +4,7 @@ import { Shapes } from "../../data/shapes.ts";
 import { presets, type TrainConfig } from "../../model/config.ts";
 import { frequentIn } from "../../runs/baseline.ts";
 import { sampleOf } from "../../runs/evaluations.ts";
-import { openTrainingData } from "../../runs/training_data.ts";
+import { openTrainingData, settledConfig } from "../../runs/training_data.ts";
 import { writeDataset } from "../run_helpers.ts";
 
 const folder = await writeDataset(); // 12 rows to train on, 5 to hold out, 4 questions each
@@ -41,6 +41,23 @@ Deno.test("openTrainingData() holds out the last rows of a file, and trains on n
   });
   const cut = await open({ train_dataset_path, val_ratio: 0, data_cutoff_idx: 5 });
   assertEquals([cut.rows, cut.heldOutRows], [4, [0]]);
+});
+
+Deno.test("openTrainingData() gives rows the length that all questions need, where none is asked for", async () => {
+  const { vlm, train } = presets.quickstart;
+  const open = async (isLengthOpen: boolean, path: string = folder) => {
+    const mine = { ...train, batch_size: 2, train_dataset_path: path, data_workers: 0 };
+    const data = await openTrainingData({ vlm, train: mine }, { isLengthOpen });
+    const { length, cutRows } = await data.loader.next();
+    data.loader.close();
+    assertEquals([length, cutRows], [data.rowLength, 0]);
+    const { config, steps } = settledConfig({ vlm, train: mine }, data, ["eval_interval"]);
+    return [config.vlm.lm_max_length, config.train.eval_interval, steps, data.facts !== undefined];
+  };
+  assertEquals(await open(false), [46, 100, 1000, true]);
+  const [length] = await open(true);
+  assertEquals([length, ...(await open(true, `${folder}/train.parquet`)).slice(3)], [43, true]);
+  assertEquals(await open(false, "shapes"), [46, 200, 1000, false], "what is drawn is known");
 });
 
 Deno.test("openTrainingData() takes one question a row where the configuration says so", async () => {

@@ -1,0 +1,109 @@
+/**
+ * What reading the data once tells before a run: how long rows of tokens must be, and a fingerprint by which a resumed run
+ * knows the data again.
+ *
+ * Between training_data.ts or inspect.ts and data/. Ours.
+ */
+import { crc32 } from "node:zlib";
+import { encodeTurn } from "../data/collator.ts";
+import type { Dataset } from "../data/datasets.ts";
+import { HubError } from "../data/hub.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { Tally } from "./tally.ts";
+
+/** Rows whose questions are read: enough to know the data, and read in seconds. */
+export const MOST_ROWS = 20_000;
+/** The same where every read goes over the network. */
+export const MOST_HUB_ROWS = 1000;
+
+/** The longest rows that are taken unless asked for: a longer question costs every other one its time and memory. */
+export const MOST_TOKENS = 512;
+
+/** Pictures whose bytes are in the fingerprint. */
+const MOST_PICTURES = 64;
+/** The same where a picture is read with all of its row group. */
+const MOST_GROUPED_PICTURES = 4;
+
+/** What was found. */
+export interface DataFacts {
+  /** Tokens of every question that was read, with its prompt, its answer and the end token. */
+  readonly lengths: Tally;
+  /** Rows whose questions were read, at most, and rows that there are. */
+  readonly rows: { readonly read: number; readonly all: number };
+  /** Of the questions and answers that were read, of some pictures, and of the numbers of rows. */
+  readonly fingerprint: string;
+}
+
+/** How to read. */
+export interface FactsOptions {
+  readonly tokenizer: Tokenizer;
+  readonly questionsPerRow: "first" | "all";
+  /** Rows of each dataset, from the start of every source. */
+  readonly mostRows: number;
+}
+
+/**
+ * Reads the questions of datasets, and a few pictures.
+ *
+ * @throws {HubError} where the Hub fails
+ * @throws {SyntaxError} where a file is damaged
+ */
+export async function readFacts(
+  datasets: readonly Dataset[],
+  { tokenizer, questionsPerRow, mostRows }: FactsOptions,
+): Promise<DataFacts> {
+  const lengths = new Tally();
+  const known = new Map<string, number>(); // many questions are asked again and again
+  let [sum, read, all] = [0, 0, 0];
+  for (const dataset of datasets) {
+    for await (const turns of dataset.allTurns(mostRows)) {
+      sum = crc32(`${turns.length}`, sum);
+      for (const turn of questionsPerRow === "first" ? turns.slice(0, 1) : turns) {
+        const text = JSON.stringify([turn.question, turn.answer]);
+        const length = known.get(text) ?? encodeTurn(tokenizer, turn).ids.length;
+        known.set(text, length);
+        lengths.add(length);
+        sum = crc32(text, sum);
+      }
+    }
+    sum = await addPictures(dataset, sum);
+    read += Math.min(dataset.rows, mostRows);
+    all += dataset.rows;
+  }
+  return { lengths, rows: { read, all }, fingerprint: sum.toString(16).padStart(8, "0") };
+}
+
+/** Of pictures all over the dataset, and of the sizes of row groups, which tell of the others. */
+async function addPictures(dataset: Dataset, sum: number): Promise<number> {
+  const { rows, groups } = dataset;
+  const count = Math.min(rows, groups ? MOST_GROUPED_PICTURES : MOST_PICTURES);
+  let next = crc32(JSON.stringify([rows, groups?.map(({ bytes }) => bytes)]), sum);
+  for (let i = 0; i < count; i++) {
+    try {
+      const { image } = await dataset.row(Math.floor(i * rows / count));
+      next = crc32(image instanceof Uint8Array ? image : image.data, next);
+    } catch (error) {
+      if (error instanceof HubError) throw error;
+      next = crc32("unreadable", next);
+    }
+  }
+  return next;
+}
+
+/** The tokens that rows must have for all questions to fit, but at most 512. */
+export function rowLength(lengths: Tally): number {
+  return Math.max(2, Math.min(MOST_TOKENS, lengths.quantile(1) || 0));
+}
+
+/** How long rows are and which questions do not fit, for people. */
+export function rowsText(length: number, { lengths, rows }: DataFacts): string {
+  const count = (value: number) => value.toLocaleString("en");
+  const tooLong = lengths.above(length);
+  const longest = lengths.quantile(1);
+  const some = rows.read < rows.all ? ` of the first ${count(rows.read)} rows` : "";
+  const what = `${count(length)} tokens for a question with its answer`;
+  if (tooLong === 0) return `${what}; the longest${some} has ${count(longest)}`;
+  return `${what}; ${count(tooLong)} of ${count(lengths.count)}${some} are longer, the longest ${
+    count(longest)
+  }, and teach nothing: --set lm_max_length=N takes more`;
+}

@@ -98,6 +98,7 @@ async function trainOnce(
   const first = request.resume?.state.is_evaluated === false ? stepsBefore : stepsBefore + 1;
   try {
     display.print(folded(describe(run), display.columns, NAME_COLUMNS));
+    if (first > stepsBefore) display.update("Compiling shaders for the first step");
     for (let step = first; step <= steps; step++) {
       if (step > stepsBefore) await takeStep(run, step, request.checked);
       const isLast = step === steps;

@@ -107,17 +107,23 @@ export class Display {
   }
 }
 
-/** Shows how many questions have been asked since it was called, when that is told. */
+/**
+ * Shows how many questions have been asked since it was called, when that is told. The first ones compiled shaders, so the time
+ * left is reckoned from those behind them.
+ */
 export function showAsked(
   display: Pick<Display, "glimpse">,
   now: () => number = () => performance.now(),
 ): (asked: number, of: number) => void {
-  const start = now();
+  let first: { readonly asked: number; readonly time: number } | undefined;
   return (asked, of) => {
-    const seconds = (now() - start) / 1000;
-    display.glimpse(
-      `Evaluating: ${asked.toLocaleString("en")} of ${of.toLocaleString("en")} questions, ` +
-        `${short(asked / seconds)}/s, ${clock(seconds / asked * (of - asked))} left`,
-    );
+    const line = `Evaluating: ${asked.toLocaleString("en")} of ${
+      of.toLocaleString("en")
+    } questions`;
+    if (first) {
+      const rate = (asked - first.asked) / (now() - first.time) * 1000;
+      display.glimpse(`${line}, ${short(rate)}/s, ${clock((of - asked) / rate)} left`);
+    } else display.glimpse(line);
+    first ??= { asked, time: now() };
   };
 }

@@ -63,6 +63,8 @@ export class StepLog {
   #samples = 0;
   #cut = 0;
   #secondsPerStep = Infinity;
+  /** The first step that was read, and when that was: it compiled shaders, which tells nothing of the others. */
+  #first: { readonly step: number; readonly time: number } | undefined;
   /** Steps whose results were read, by this process. */
   #settled = 0;
   #skippedSteps = 0;
@@ -176,7 +178,8 @@ export class StepLog {
     const settled = this.#settled + this.#taken.length;
     const isKnown = this.#settled < STEPS_TO_ESTIMATE && settled >= STEPS_TO_ESTIMATE;
     this.#settled = settled;
-    if (last) this.display.update(this.#line(last), isKnown);
+    if (last) this.display.update(this.#line(last), isKnown || !this.#first);
+    this.#first ??= last && { step: last.step, time: performance.now() };
     this.#taken = [];
     this.resume(data);
   }
@@ -222,6 +225,12 @@ export class StepLog {
     this.#waited = waitMilliseconds;
   }
 
+  /** The time left, evaluations included, at the pace since the first step was read. */
+  #left(step: number, first: { readonly step: number; readonly time: number }): string {
+    const secondsPerStep = (performance.now() - first.time) / 1000 / (step - first.step);
+    return `${clock(secondsPerStep * (this.steps - step))} left`;
+  }
+
   /** The progress line, without what matters least where it would be too long. */
   #line(metric: StepMetric): string {
     const { step, lr_mp, lr_backbones } = metric;
@@ -235,7 +244,7 @@ export class StepLog {
       ...(metric.data_wait > NOTABLE_WAIT
         ? [["wait", `${Math.round(100 * metric.data_wait)} % waiting for data`] as const]
         : []),
-      ["left", `${clock(this.seconds / step * (this.steps - step))} left`],
+      ...(this.#first ? [["left", this.#left(step, this.#first)] as const] : []),
     ]);
     const line = () => [...fields.values()].join(" ");
     for (const name of LEAST_IMPORTANT) {

@@ -4,13 +4,14 @@
  * Last stop of a trained model: checkpoint, card and curves become one commit, which `generate.ts --checkpoint owner/name`
  * and PyTorch's nanoVLM read. Source: push_to_hub() of nanoVLM v0.1, models/vision_language_model.py.
  */
-import { checkpointFolder, statOf, tokenizerOf } from "./commands/checkpoints.ts";
+import { checkpointFolder, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import { type Arguments, type Flags, UsageError } from "./commands/flags.ts";
 import { HubError, type HubOptions, parseRepositoryName } from "./data/hub.ts";
 import { hubSettings } from "./data/hub/environment.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "./data/hub/upload.ts";
 import { requireWriteAccess } from "./data/hub/write_access.ts";
+import { statOf } from "./data/pretrained.ts";
 import { denoCommand, printLine } from "./data/terminal.ts";
 import type { TrainConfig, VLMConfig } from "./model/config.ts";
 import { parseVLMConfig } from "./model/config_file.ts";

@@ -4,7 +4,7 @@
  *
  * Between the flags of eval.ts, generate.ts and train.ts and model/checkpoint.ts. Ours.
  */
-import { isLocal, pretrainedFolder, type PretrainedOptions } from "../data/pretrained.ts";
+import { pretrainedFolder, type PretrainedOptions, statOf } from "../data/pretrained.ts";
 import { denoCommand } from "../data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { VLMConfig } from "../model/config.ts";
@@ -21,18 +21,6 @@ export const MODELS_FOLDER = "checkpoints";
 export const MODEL_FILES = ["config.json", "model.safetensors"] as const;
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"] as const;
 
-/** What stands at `path`, if anything that can be looked at does. */
-export function statOf(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.statSync(path);
-  } catch (error) {
-    const isAbsent = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (isAbsent) return undefined;
-    throw error;
-  }
-}
-
 /** Which of `names` are no files in `dir`. */
 export function missingFiles(dir: string, names: readonly string[]): string[] {
   return names.filter((name) => !statOf(`${dir}/${name}`)?.isFile);
@@ -48,7 +36,7 @@ export async function checkpointFolder(
   name: string,
   options: PretrainedOptions = {},
 ): Promise<string> {
-  const dir = isLocal(name) || !name.includes("/") || /^[./]/.test(name)
+  const dir = statOf(name) || !name.includes("/") || /^[./]/.test(name)
     ? name
     : await pretrainedFolder(name, "checkpoint", options);
   const missing = missingFiles(dir, MODEL_FILES);

@@ -3,9 +3,9 @@
  *
  * Beside commands/training_config.ts. Ours.
  */
+import { statOf } from "../data/pretrained.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import { type SavedRun, savedRun } from "../model/trainer_state.ts";
-import { statOf } from "./checkpoints.ts";
 import { type Arguments, type Flags, wholeNumber } from "./flags.ts";
 import { newestUnfinished } from "./run_folders.ts";
 

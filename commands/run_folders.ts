@@ -3,6 +3,7 @@
  *
  * Beside commands/checkpoints.ts. Ours.
  */
+import { statOf } from "../data/pretrained.ts";
 import { denoCommand, folded, printableLines, terminalColumns } from "../data/terminal.ts";
 import {
   isUnfinished,
@@ -11,7 +12,7 @@ import {
   type SavedRun,
   savedRun,
 } from "../model/trainer_state.ts";
-import { missingFiles, MODEL_FILES, MODELS_FOLDER, statOf } from "./checkpoints.ts";
+import { missingFiles, MODEL_FILES, MODELS_FOLDER } from "./checkpoints.ts";
 
 /** A folder under checkpoints/, and when a file in it was written, in milliseconds. */
 interface Written {

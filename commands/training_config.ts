@@ -5,6 +5,7 @@
  * Between commands/flags.ts and train.ts. Source: main() of nanoVLM v0.1, train.py.
  */
 import type { HubOptions } from "../data/hub.ts";
+import { statOf } from "../data/pretrained.ts";
 import { tokenizerFor } from "../data/tokenizer.ts";
 import { openCheckpoint, readJson } from "../model/checkpoint.ts";
 import { type Config, presets, TRAIN_FIELDS, VLM_FIELDS } from "../model/config.ts";
@@ -12,7 +13,7 @@ import { applySettings } from "../model/config_file.ts";
 import { didYouMean, type Field } from "../model/fields.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import type { SavedRun } from "../model/trainer_state.ts";
-import { checkpointFolder, statOf, tokenizerOf } from "./checkpoints.ts";
+import { checkpointFolder, tokenizerOf } from "./checkpoints.ts";
 import { type Arguments, UsageError } from "./flags.ts";
 import { memoryRequest } from "./memory_flags.ts";
 import { memoryAsBefore, runToResume } from "./resume_flags.ts";

@@ -23,16 +23,15 @@ const FILES: Readonly<Record<PretrainedKind, { needed: string[]; optional: strin
   tokenizer: { needed: TOKENIZER_FILES, optional: [] },
 };
 
-/** Whether a file or a folder of that name is on this machine. */
-export function isLocal(path: string): boolean {
+/** A file or a folder on this machine; undefined where there is none, or none can have that name. */
+export function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    Deno.statSync(path);
-    return true;
+    return Deno.statSync(path);
   } catch (error) {
-    const isAbsent = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (isAbsent) return false;
-    throw error;
+    const isHidden = error instanceof Deno.errors.PermissionDenied ||
+      error instanceof Deno.errors.NotCapable;
+    if (isHidden) throw error;
+    return undefined;
   }
 }
 
@@ -48,7 +47,7 @@ export async function pretrainedFolder(
   kind: PretrainedKind,
   { revision, ...options }: PretrainedOptions = {},
 ): Promise<string> {
-  if (isLocal(name)) return name;
+  if (statOf(name)) return name;
   const parsed = parseRepositoryName(name);
   if (parsed === undefined) {
     throw new Error(
@@ -93,8 +92,23 @@ async function weightFiles(repository: Repository): Promise<string[]> {
     throw lacking(repository, "backbone", ["model.safetensors"]);
   }
   const folder = await repository.download([INDEX]);
-  const { weight_map: map } = JSON.parse(await Deno.readTextFile(`${folder}/${INDEX}`));
-  return [INDEX, ...new Set(Object.values(map ?? {}).map(String))];
+  const names = shardsOf(await Deno.readTextFile(`${folder}/${INDEX}`));
+  if (names !== undefined) return [INDEX, ...names];
+  throw new HubError(
+    `Cannot use "${repository.name}" as a backbone: found no names of files in its ${INDEX}, expected "weight_map"; choose ` +
+      `another repository`,
+  );
+}
+
+/** The files that an index names; undefined where it is no index. */
+function shardsOf(text: string): Set<string> | undefined {
+  try {
+    const { weight_map: map } = JSON.parse(text);
+    const names = Object.values(map);
+    return names.every((name) => typeof name === "string") ? new Set(names) : undefined;
+  } catch {
+    return undefined; // no JSON, or none with such an object in it
+  }
 }
 
 function lacking({ name, files }: Repository, kind: PretrainedKind, missing: string[]): HubError {

@@ -4,6 +4,8 @@ import { HubError, type HubOptions, parseRepositoryName } from "../../data/hub.t
 import { hubSettings } from "../../data/hub/environment.ts";
 import { diskError, retryAfter, TransientError } from "../../data/hub/errors.ts";
 import { isInside } from "../../data/hub/remote_file.ts";
+import { pretrainedFolder, statOf } from "../../data/pretrained.ts";
+import { setScene } from "../hub/scene.ts";
 import { PATIENT, Retries } from "../../data/hub/retry.ts";
 
 function settings(variables: Record<string, string>, options: HubOptions = {}) {
@@ -152,3 +154,28 @@ Deno.test("diskError() leaves other errors alone", () => {
     '"a/b": found no space left',
   );
 });
+
+Deno.test("a name that no file can have stands for nothing on this machine", async () => {
+  assertEquals(["x".repeat(300), "a\0b", "/dev/null/x"].map(statOf), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  await assertRejects(
+    () => pretrainedFolder("x".repeat(300), "checkpoint"),
+    Error,
+    "no such folder",
+  );
+});
+
+for (const text of ["null", "7", '{"weight_map": null}', '{"weight_map": {"a": 7}}', "<html>"]) {
+  Deno.test(`an index of a backbone that says ${text} is named`, async () => {
+    const files = { "config.json": "{}", "model.safetensors.index.json": text };
+    await using scene = await setScene({ files });
+    await assertRejects(
+      () => pretrainedFolder("someone/small", "backbone", scene.options),
+      HubError,
+      'found no names of files in its model.safetensors.index.json, expected "weight_map"',
+    );
+  });
+}

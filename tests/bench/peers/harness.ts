@@ -6,7 +6,7 @@
  */
 import { cacheFolder } from "../../../commands/device.ts";
 import { UsageError } from "../../../commands/flags.ts";
-import { statOf } from "../../../commands/checkpoints.ts";
+import { statOf } from "../../../data/pretrained.ts";
 
 /** The README's command, but for `npm`. */
 const INSTALL = "install --no-package-lock --ignore-scripts --no-audit --no-fund --legacy-peer-deps"

@@ -13,15 +13,18 @@ import type { MinimumRatings } from "./data/dataset_options.ts";
 import { parseDatasetSpec } from "./data/dataset_spec.ts";
 import { type Dataset, openDataset, type Split } from "./data/datasets.ts";
 import { ImageProcessor } from "./data/processor.ts";
-import { printLine } from "./data/terminal.ts";
+import { denoCommand, printable, printLine } from "./data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "./data/tokenizer.ts";
 import { type Config, presets } from "./model/config.ts";
 import { applySettings } from "./model/config_file.ts";
+import { readFacts, rowLength } from "./runs/data_facts.ts";
+import { exportDataset } from "./runs/dataset_export.ts";
 import { readSamples } from "./runs/dataset_samples.ts";
 import { type Survey, surveyDataset } from "./runs/dataset_survey.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { datasetPage } from "./runs/page/dataset_page.ts";
+import { pictureAdvice } from "./runs/picture_advice.ts";
 import { clock, shellWord, short } from "./runs/report.ts";
 import { grouped, surveyJson, surveyText } from "./runs/survey_text.ts";
 
@@ -34,7 +37,7 @@ const DEFAULT_SAMPLES = 24;
 const FLAGS = {
   "split": {
     value: "PART",
-    choices: ["train", "validation"],
+    choices: ["train", "validation", "test"],
     help: "which part of it (default: train)",
   },
   "limit": {
@@ -47,7 +50,8 @@ const FLAGS = {
   "preset": {
     value: "NAME",
     choices: PRESETS,
-    help: "the model that is to see it: quickstart (the default), tiny or 222m",
+    help:
+      "the model that is to see it: quickstart, tiny or 222m (default: tiny, of shapes quickstart)",
   },
   "tokenizer": {
     value: "DIR",
@@ -69,6 +73,11 @@ const FLAGS = {
     value: "N",
     number: wholeNumber(0, 0xffffffff),
     help: "another one shows other rows (default: 0)",
+  },
+  "export": {
+    value: "FOLDER",
+    help:
+      "write the dataset there instead, --limit rows of it, as pictures and a metadata.jsonl to look into and to change",
   },
   "json": { help: "print one JSON document; progress goes to stderr anyway" },
 } as const satisfies Flags;
@@ -96,34 +105,89 @@ export const COMMAND: Command<typeof FLAGS> = {
 
 async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const task = await openTask(args);
+  const folder = args.text("export");
+  if (folder !== undefined) return await writeFolder(folder, task, args);
   const survey = await look(task, args);
   const path = args.text("html") ?? pageName(task.spec);
   await writePage(path, task, { survey, command: callOf(args) });
   if (args.has("json")) return printLine(JSON.stringify({ ...surveyJson(survey), html: path }));
-  printLine(surveyText(survey));
+  printLine(surveyText(survey, pictureAdvice(survey.pictures, task.config.vlm)));
   printLine(`\nWrote ${path}: open it in a browser.`);
+  if (task.split === "train") printLine(`Train on it: ${trainCommand(task.spec, args)}`);
+}
+
+/** What trains on the dataset as it was looked at. */
+function trainCommand(spec: string, args: Arguments<typeof FLAGS>): string {
+  const given = (["tokenizer", "columns", "set"] as const).flatMap((name) =>
+    args.texts(name).flatMap((value) => [`--${name}`, value])
+  );
+  const flags = ["--preset", presetOf(args), "--train-dataset", spec, ...given];
+  return denoCommand(["task train", ...flags.map(shellWord)].join(" "));
+}
+
+/** Writes the dataset out, and says how to go on with what was written. */
+async function writeFolder(
+  folder: string,
+  { dataset }: Task,
+  args: Arguments<typeof FLAGS>,
+): Promise<void> {
+  const display = new Display(Deno.stderr);
+  const limit = args.number("limit");
+  const { pictures, questions, leftOut, reason } = await exportDataset(dataset, folder, {
+    ...(limit === undefined ? {} : { rows: limit }),
+    onRow: (done, of) => display.update(`Wrote ${grouped(done)} of ${grouped(of)} pictures`),
+  }).finally(() => display.clear());
+  const name = shellWord(folder);
+  printLine([
+    `Wrote ${grouped(pictures)} pictures with ${grouped(questions)} questions to ${folder}`,
+    ...(leftOut === 0 ? [] : [`Left out ${grouped(leftOut)} rows: ${printable(reason ?? "")}`]),
+    `Look at it: ${denoCommand(`task data ${name}`)}`,
+    `Train on it: ${denoCommand(`task train --preset tiny --train-dataset ${name}`)}`,
+  ].join("\n"));
 }
 
 async function openTask(args: Arguments<typeof FLAGS>): Promise<Task> {
   const [spec = ""] = args.positionals;
   const split = args.choice("split", FLAGS.split.choices) ?? "train";
-  const config = configOf(args);
+  const asked = configOf(args);
   const hub = downloadDisplay();
-  const minimumRatings = ratingsOf(config);
+  const minimumRatings = ratingsOf(asked);
   const options = { columns: requireColumns(args.text("columns")), hub };
   const dataset = await openDataset(spec, split, { ...options, minimumRatings });
   const isFiltered = Object.values(minimumRatings).some((least) => least > 1);
   const unfiltered = isFiltered ? await openDataset(spec, split, options) : undefined;
-  const tokenizerName = args.text("tokenizer") ?? config.vlm.lm_tokenizer;
+  const tokenizerName = args.text("tokenizer") ?? asked.vlm.lm_tokenizer;
   const tokenizer = await tokenizerFor(tokenizerName);
+  const config = await withLength(asked, dataset, { tokenizer, args });
   return { spec, split, dataset, unfiltered, config, tokenizerName, tokenizer };
+}
+
+/** The configuration with rows as long as training makes them, which takes what the data need unless it is told. */
+async function withLength(
+  { vlm, train }: Config,
+  dataset: Dataset,
+  { tokenizer, args }: { tokenizer: Tokenizer; args: Arguments<typeof FLAGS> },
+): Promise<Config> {
+  const [spec = ""] = args.positionals;
+  const isSet = args.texts("set").some((setting) => /^\s*lm_max_length\s*=/.test(setting));
+  const isOwn = spec === train.train_dataset_path;
+  if (isSet || isOwn || vlm.vlm_load_backbone_weights) return { vlm, train };
+  const mostRows = Math.max(defaultLimit(spec), args.number("limit") ?? 0);
+  const { questions_per_row: questionsPerRow } = train;
+  const { lengths } = await readFacts([dataset], { tokenizer, questionsPerRow, mostRows });
+  return { vlm: { ...vlm, lm_max_length: rowLength(lengths) }, train };
+}
+
+/** The preset that is to see it: the one that trains on such data. */
+function presetOf(args: Arguments<typeof FLAGS>): typeof PRESETS[number] {
+  const isDrawn = args.positionals[0] === "shapes";
+  return args.choice("preset", PRESETS) ?? (isDrawn ? "quickstart" : "tiny");
 }
 
 /** @throws {UsageError} where a setting is wrong */
 function configOf(args: Arguments<typeof FLAGS>): Config {
-  const preset = args.choice("preset", PRESETS) ?? "quickstart";
   try {
-    return applySettings(presets[preset], args.texts("set"));
+    return applySettings(presets[presetOf(args)], args.texts("set"));
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
   }

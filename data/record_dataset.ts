@@ -180,7 +180,7 @@ export class RecordDataset implements Dataset {
 
   rowName(index: number): string {
     const place = this.#source.place?.(index);
-    const isSame = place === undefined || place === `row ${index} of "${this.name}"`;
+    const isSame = place === undefined || place.startsWith(`row ${index} of `);
     return `${this.name}, row ${index}${isSame ? "" : ` (${place})`}`;
   }
 

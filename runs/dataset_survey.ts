@@ -10,8 +10,10 @@ import type { Row, Turn } from "../data/datasets.ts";
 import { HubError } from "../data/hub.ts";
 import { decodeImage } from "../data/image.ts";
 import { readImageHeader } from "../data/image_header.ts";
+import { PictureError } from "../data/record_fields.ts";
 import { Random } from "../data/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { OBLONG } from "./picture_advice.ts";
 import { Tally } from "./tally.ts";
 
 /** How to look. */
@@ -83,7 +85,15 @@ export interface Survey {
     readonly bytes: Tally;
     readonly widths: Tally;
     readonly heights: Tally;
+    /** Pictures that are far from square. */
+    readonly oblong: number;
   };
+  /** The answers, the most frequent first. */
+  readonly answers: readonly { readonly text: string; readonly questions: number }[];
+  /** Questions that the most frequent answer of their kind is right for. */
+  readonly guessable: number;
+  /** What was decided about the data. */
+  readonly notes: readonly string[];
   /** In the order of REASONS, without those that no row has. */
   readonly dropped: readonly DroppedRows[];
   /** The largest first. */
@@ -132,7 +142,10 @@ class Scan {
     bytes: new Tally(),
     widths: new Tally(),
     heights: new Tally(),
+    oblong: 0,
   };
+  /** How often each answer is right, by kind. */
+  readonly #answers = new Map<string, Map<string, number>>();
   readonly #dropped = new Map<string, { rows: number; examples: DroppedRows["examples"] }>();
   readonly #categories = new Map<string, Category>();
   readonly #samples: number[] = [];
@@ -173,8 +186,7 @@ class Scan {
       if (error instanceof HubError) throw error;
       const message = error instanceof Error ? error.message : String(error);
       if (error instanceof SyntaxError) this.#noteDamage(index, message);
-      const isPicture = /picture/.test(message.replaceAll(/"[^"]*"/g, '""')); // not by a path's name
-      this.#drop(isPicture ? "no picture" : "bad record", index, message);
+      this.#drop(error instanceof PictureError ? "no picture" : "bad record", index, message);
     }
   }
 
@@ -198,6 +210,7 @@ class Scan {
       if (isFile) bytes.add(image.length);
       widths.add(width);
       heights.add(height);
+      if (Math.max(width, height) >= OBLONG * Math.min(width, height)) this.#pictures.oblong++;
       return true;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -217,6 +230,10 @@ class Scan {
     const { ids, unlabelled } = encodeTurn(this.#options.tokenizer, turn);
     this.#lengths.add(ids.length);
     this.#answerLengths.add(ids.length - 1 - unlabelled);
+    const answers = this.#answers.get(turn.category) ?? new Map<string, number>();
+    this.#answers.set(turn.category, answers);
+    const answer = turn.answer.trim();
+    answers.set(answer, (answers.get(answer) ?? 0) + 1);
     const { questions, tooLong } = this.#categories.get(turn.category) ??
       { questions: 0, tooLong: 0 };
     this.#categories.set(turn.category, {
@@ -234,10 +251,11 @@ class Scan {
   }
 
   result(rows: readonly number[]): Survey {
-    const { name, format, columns, groups = [], parts = [] } = this.#dataset;
+    const { name, format, columns, groups = [], parts = [], notes = [] } = this.#dataset;
+    const kinds = [...this.#answers.values()];
     const { questionsPerRow, maxLength } = this.#options;
     return {
-      ...{ name, format, columns, parts, questionsPerRow, maxLength },
+      ...{ name, format, columns, parts, questionsPerRow, maxLength, notes },
       rowGroups: { count: groups.length, bytes: groups.reduce((sum, { bytes }) => sum + bytes, 0) },
       rows: this.#dataset.rows,
       scanned: rows.length,
@@ -248,6 +266,8 @@ class Scan {
       lengths: this.#lengths,
       answerLengths: this.#answerLengths,
       pictures: this.#pictures,
+      answers: sumsOf(kinds),
+      guessable: kinds.reduce((sum, its) => sum + Math.max(...its.values()), 0),
       dropped: REASONS.flatMap((reason) => {
         const its = this.#dropped.get(reason);
         return its ? [{ reason, ...its }] : [];
@@ -256,4 +276,14 @@ class Scan {
       samples: this.#samples.toSorted((a, b) => a - b),
     };
   }
+}
+
+/** The answers of all kinds, the most frequent first. */
+function sumsOf(kinds: readonly ReadonlyMap<string, number>[]): Survey["answers"] {
+  const sums = new Map<string, number>();
+  for (const [text, count] of kinds.flatMap((answers) => [...answers])) {
+    sums.set(text, (sums.get(text) ?? 0) + count);
+  }
+  return [...sums].map(([text, questions]) => ({ text, questions }))
+    .sort((a, b) => b.questions - a.questions);
 }

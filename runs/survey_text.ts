@@ -13,6 +13,8 @@ const MOST_BINS = 14;
 const BAR_COLUMNS = 40;
 /** Of a kind of question. */
 const NAME_COLUMNS = 28;
+/** Answers that are listed. */
+const MOST_ANSWERS = 10;
 /** Kinds of questions that are listed. */
 const MOST_CATEGORIES = 20;
 /** Characters of an error message that are shown. */
@@ -126,6 +128,19 @@ function categoryLines({ categories, questions }: Survey): string[] {
   });
 }
 
+/** Always the most frequent answer of each kind: what looking at no picture reaches. */
+export function baselineText({ guessable, questions, answers }: Survey): string {
+  return `${grouped(answers.length)} different; the most frequent one of each kind is right for ` +
+    shareText(guessable, questions);
+}
+
+function answerLines({ answers, questions }: Survey): string[] {
+  return answers.slice(0, MOST_ANSWERS).map(({ text, questions: its }) => {
+    const head = printable(text, NAME_COLUMNS).padEnd(NAME_COLUMNS);
+    return `  ${head} ${grouped(its).padStart(10)} ${shareText(its, questions).padStart(8)}`;
+  });
+}
+
 function droppedLines({ dropped, scanned }: Survey): string[] {
   const all = dropped.reduce((sum, { rows }) => sum + rows, 0);
   const total = `Left out: ${grouped(all)} of ${grouped(scanned)} rows (${
@@ -143,7 +158,7 @@ function droppedLines({ dropped, scanned }: Survey): string[] {
 }
 
 /** The survey for people. */
-export function surveyText(survey: Survey): string {
+export function surveyText(survey: Survey, advice: readonly string[] = []): string {
   const { questions, tooLong, maxLength, lengths } = survey;
   const lines = facts(survey).map(([name = "", value]) => `${name.padEnd(12)}${value}`);
   return [
@@ -154,6 +169,8 @@ export function surveyText(survey: Survey): string {
       ...histogram(survey),
       `\nKinds of questions:\n`,
       ...categoryLines(survey),
+      `\nAnswers, ${baselineText(survey)}:\n`,
+      ...answerLines(survey),
     ]),
     "",
     ...droppedLines(survey),
@@ -161,6 +178,7 @@ export function surveyText(survey: Survey): string {
       shareText(tooLong, questions)
     })`,
     ...(tooLong > 0 ? [`  ${lengthAdvice(survey)}`] : []),
+    ...[...survey.notes, ...advice].map((note) => `Note: ${printable(note)}`),
   ].join("\n");
 }
 
@@ -188,6 +206,10 @@ export function surveyJson(survey: Survey): Record<string, unknown> {
       ...{ name, questions },
       too_long: tooLong,
     })),
+    answers: survey.answers.slice(0, MOST_ANSWERS),
+    different_answers: survey.answers.length,
+    baseline: questions === 0 ? null : survey.guessable / questions,
+    notes: survey.notes,
     dropped,
   };
 }

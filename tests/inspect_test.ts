@@ -40,15 +40,28 @@ Deno.test("deno task data may do what a pattern takes", () =>
 Deno.test("inspect.ts shows a dataset and writes its page", () =>
   inFolder(async (folder) => {
     const path = `${folder}/page.html`;
-    const { code, stdout, stderr } = await inspect(folder, "--html", path);
+    const { code, stdout, stderr } = await inspect(
+      folder,
+      "--set",
+      "lm_max_length=46",
+      "--html",
+      path,
+    );
     assertEquals(code, 0, stderr);
     assertStringIncludes(stdout, "Left out: 1 of 2 rows (50.0 %)\n  no picture: 1");
     assertStringIncludes(stdout, "Too long to teach anything: 1 of 2 questions (50.0 %)");
-    assert(stdout.endsWith(`Wrote ${path}: open it in a browser.\n`));
+    assertStringIncludes(
+      stdout,
+      "Answers, 2 different; the most frequent one of each kind is right for",
+    );
+    assert(stdout.endsWith(
+      `Wrote ${path}: open it in a browser.\nTrain on it: deno task train --preset tiny ` +
+        `--train-dataset ${folder} --set lm_max_length=46\n`,
+    ));
     assertStringIncludes(stderr, "Looked at 2 of 2 rows");
     const page = await Deno.readTextFile(path);
     assertStringIncludes(page, "is it &lt;b&gt;?");
-    assertStringIncludes(page, `deno task data ${folder} --html ${path}`);
+    assertStringIncludes(page, `deno task data ${folder} --set lm_max_length=46 --html ${path}`);
   }));
 
 Deno.test("inspect.ts prints JSON, and takes settings and a limit", () =>

@@ -5,7 +5,6 @@
  *
  * Source: flechette; the Arrow columnar format, "Serialization and Interprocess Communication".
  */
-import { zstdDecompressSync } from "node:zlib";
 import {
   CompressionType,
   type DataType,
@@ -17,7 +16,6 @@ import { type MessageHead, readHead } from "./arrow_check.ts";
 import { checkValues, toPlain } from "./arrow_values.ts";
 import type { RangeReader } from "./hub.ts";
 import type { DataFile } from "./local_file.ts";
-import { unpackLz4 } from "./lz4.ts";
 import { checkCount, checkUnpacked } from "./record_limits.ts";
 import {
   type DataRecord,
@@ -26,6 +24,7 @@ import {
   openGrouped,
   type RecordSource,
 } from "./records.ts";
+import { unpackLz4, unpackZstd } from "./unpack.ts";
 
 /** What the `datasets` library writes its features under. */
 const FEATURES_KEY = "huggingface";
@@ -39,11 +38,9 @@ const MOST_DIGITS = 76;
 /** As Parquet files are read. */
 const OPTIONS = { useBigInt: true, useDate: true };
 
-setCompressionCodec(CompressionType.LZ4_FRAME, { decode: unpackLz4, encode: (bytes) => bytes });
-setCompressionCodec(CompressionType.ZSTD, {
-  decode: (bytes, length) => zstdDecompressSync(bytes, { maxOutputLength: length }),
-  encode: (bytes) => bytes,
-});
+const encode = (bytes: Uint8Array) => bytes; // nothing is written
+setCompressionCodec(CompressionType.LZ4_FRAME, { decode: unpackLz4, encode });
+setCompressionCodec(CompressionType.ZSTD, { decode: unpackZstd, encode });
 
 /** A message: a head that describes it, and a body of buffers. */
 interface Place {

@@ -2,7 +2,7 @@
  * Parquet files, on this machine or on the Hub, read by row group: only the bytes that a row group
  * or a column of it takes. record_dataset.ts makes rows of what comes out.
  *
- * Source: hyparquet, with hyparquet-compressors for Zstandard, Gzip, Brotli and LZ4.
+ * Source: hyparquet, with hyparquet-compressors for Snappy and LZ4.
  */
 import {
   type ColumnMetaData,
@@ -14,8 +14,8 @@ import {
 import { compressors } from "hyparquet-compressors";
 import type { RangeReader } from "./hub.ts";
 import type { DataFile } from "./local_file.ts";
-import { checkFooter, checkPages, levelsOf } from "./parquet_check.ts";
-import { checkCount } from "./record_limits.ts";
+import { checkFooter, checkPages, levelsOf, type PageChecks } from "./parquet_check.ts";
+import { checkCount, checkUnpacked } from "./record_limits.ts";
 import {
   type DataRecord,
   type GroupCache,
@@ -23,6 +23,7 @@ import {
   openGrouped,
   type RecordSource,
 } from "./records.ts";
+import { type Unpack, unpackBrotli, unpackGzip, unpackZstd } from "./unpack.ts";
 
 /** Ranges of a file that are this near to each other are read as one, in bytes. */
 const NEAR = 2 ** 16;
@@ -32,6 +33,15 @@ const MAGIC = "PAR1";
 /** What the `datasets` library writes its features under. */
 const FEATURES_KEY = "huggingface";
 
+/** What unpacks pages, to a length and no more. */
+const CODECS: Readonly<Record<string, Unpack>> = {
+  ...compressors,
+  GZIP: unpackGzip,
+  BROTLI: unpackBrotli,
+  ZSTD: unpackZstd,
+};
+
+/** Where rows are. */
 interface Place {
   readonly file: RangeReader;
   readonly metadata: FileMetaData;
@@ -49,13 +59,19 @@ function rangeOf(chunk: ColumnMetaData): { start: number; end: number } {
   return { start, end: start + Number(chunk.total_compressed_size) };
 }
 
-/** Reads columns of a row group, in few ranges, and checks their pages. */
-async function fetchColumns(
-  { file, metadata, chunks }: Place,
-  columns: readonly string[],
-): Promise<RangeReader> {
-  const wanted = chunks.filter(({ path_in_schema: [name] }) => columns.includes(name ?? ""))
-    .map((chunk) => ({ chunk, ...rangeOf(chunk) })).sort((a, b) => a.start - b.start);
+/** Columns of a row group as a file, and what unpacks and checks its pages. */
+interface Fetched {
+  readonly file: RangeReader;
+  readonly compressors: Record<string, Unpack>;
+}
+
+/** Reads columns of a row group, in few ranges. */
+async function fetchColumns({ file, metadata, chunks }: Place, names: readonly string[]) {
+  const wanted = chunks.filter(({ path_in_schema: [name] }) => names.includes(name ?? ""))
+    .map((column) => ({ column, ...rangeOf(column) })).sort((a, b) => a.start - b.start);
+  const sizes = wanted.map(({ column }) => Number(column.total_uncompressed_size));
+  const packed = wanted.reduce((sum, { start, end }) => sum + end - start, 0);
+  checkUnpacked(sizes.reduce((sum, size) => sum + size, 0), Math.min(packed, file.byteLength));
   const ranges: { start: number; end: number }[] = [];
   for (const { start, end } of wanted) {
     if (!(start >= 0 && start <= end && end <= file.byteLength)) {
@@ -73,14 +89,34 @@ async function fetchColumns(
     if (!range) throw new Error(`a column from byte ${start} to ${end}`);
     return new Uint8Array(range.bytes, start - range.start, end - start);
   };
+  const checks: PageChecks = new Map();
   const schema = parquetSchema(metadata);
-  for (const { chunk, start, end } of wanted) {
-    checkPages(view(start, end), chunk, levelsOf(schema, chunk.path_in_schema));
+  for (const { column, start, end } of wanted) {
+    const levels = levelsOf(schema, column.path_in_schema);
+    checkPages(view(start, end), start, { column, levels, checks });
   }
-  return {
-    byteLength: file.byteLength,
-    slice: (start, end = file.byteLength) => Promise.resolve(view(start, end).slice().buffer),
+  return fetched(file.byteLength, view, checks);
+}
+
+/** Gives hyparquet the bytes that were read, and sees each page between unpacking and decoding. */
+function fetched(
+  byteLength: number,
+  view: (start: number, end: number) => Uint8Array<ArrayBuffer>,
+  checks: PageChecks,
+): Fetched {
+  const starts = new WeakMap<ArrayBufferLike, number>();
+  const slice = (start: number, end = byteLength) => {
+    const { buffer } = view(start, end).slice();
+    starts.set(buffer, start);
+    return Promise.resolve(buffer);
   };
+  const checked = (unpack: Unpack): Unpack => (bytes, length) => {
+    const page = length === 0 ? new Uint8Array() : unpack(bytes, length);
+    checks.get((starts.get(bytes.buffer) ?? NaN) + bytes.byteOffset)?.(page);
+    return page;
+  };
+  const codecs = Object.entries(CODECS).map(([name, unpack]) => [name, checked(unpack)] as const);
+  return { file: { byteLength, slice }, compressors: Object.fromEntries(codecs) };
 }
 
 /** Columns of a row group, of exactly the promised length. */
@@ -91,11 +127,10 @@ async function readColumns(
   const { metadata, start, rows } = place;
   const values = new Map<string, unknown[]>();
   await parquetRead({
-    file: await fetchColumns(place, columns),
+    ...await fetchColumns(place, columns),
     metadata,
     rowStart: start,
     rowEnd: start + rows,
-    compressors,
     utf8: false, // otherwise picture bytes become strings
     columns: [...columns],
     onChunk({ columnName, columnData }) {
@@ -126,15 +161,13 @@ function groupsOf(file: RangeReader, metadata: FileMetaData): GroupIndex {
   let start = 0;
   const groups = metadata.row_groups.map((group) => {
     const rows = Number(group.num_rows);
-    checkCount(rows, file.byteLength);
     const chunks = group.columns.flatMap(({ meta_data: column }) => column ?? []);
-    for (const { num_values: values } of chunks) {
-      checkCount(Number(values), file.byteLength);
-      // A list is at least one value, also where it is empty.
-      if (values < rows) throw new Error(`${values} values in a column for ${rows} rows`);
-    }
+    // A list is at least one value, also where it is empty.
+    const short = chunks.find(({ num_values: values }) => values < rows);
+    if (short) throw new Error(`${short.num_values} values in a column for ${rows} rows`);
     const place = { file, metadata, chunks, start, rows };
     start += rows;
+    checkCount(start, file.byteLength, "rows");
     const read = (chosen: readonly string[] = columns) => readGroup(place, chosen);
     return { rows, bytes: Math.max(0, Number(group.total_byte_size)), read };
   });

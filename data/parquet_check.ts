@@ -5,7 +5,9 @@
  * Source: parquet.thrift, whose numbers of fields these are; "Encodings" of the Parquet format.
  */
 import type { ColumnMetaData, SchemaTree } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { deltaBinaryUnpack } from "hyparquet/src/delta.js";
+import { readRleBitPackedHybrid } from "hyparquet/src/encoding.js";
+import { checkCount, checkExpanded } from "./record_limits.ts";
 import { ThriftWalker } from "./thrift.ts";
 
 /**
@@ -31,6 +33,10 @@ const V2_REPETITION_BYTES = 806;
 const V2_IS_COMPRESSED = 807;
 /** Encodings of values as numbers in a dictionary. */
 const DICTIONARY_ENCODINGS = new Set([2, 8]);
+/** The encoding of booleans in runs. */
+const RUNS = 3;
+/** The encoding of texts of which each repeats the beginning of the one before. */
+const DELTA_TEXTS = 7;
 
 /** How deep in lists and optional structs the values of a column are at most. */
 export interface Levels {
@@ -96,31 +102,65 @@ function lengthened(page: Uint8Array, at: number): Uint8Array {
 
 type Header = ReadonlyMap<number, number>;
 
-/** Checks the values of a page, if they are numbers in a dictionary. */
-function checkValues(page: Uint8Array, encoding: number | undefined, values: number): void {
-  const [width = 0] = page;
-  if (!DICTIONARY_ENCODINGS.has(encoding ?? -1) || width === 0) return;
-  checkRuns(page.subarray(1), { width, values, mayLack: true });
+/** Checks the values of a page, if few bytes can be many of them. */
+function checkValues(
+  page: Uint8Array,
+  encoding: number | undefined,
+  { values, nulls }: { values: number; nulls: () => number },
+): void {
+  if (DICTIONARY_ENCODINGS.has(encoding ?? -1)) {
+    checkRuns(page.subarray(1), { width: page[0] ?? 0, values, mayLack: true });
+  } else if (encoding === RUNS) {
+    checkRuns(lengthened(page, 0), { width: 1, values, mayLack: true });
+  } else if (encoding === DELTA_TEXTS) {
+    checkExpanded(deltaBytes(page, values - nulls()), page.length);
+  }
+}
+
+function readerOf(bytes: Uint8Array) {
+  return { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
+}
+
+/** How long texts are together of which only the ends are there. */
+function deltaBytes(page: Uint8Array, count: number): number {
+  const reader = readerOf(page);
+  let bytes = 0;
+  for (const _ of ["beginnings", "ends"]) {
+    const lengths = new Int32Array(count);
+    deltaBinaryUnpack(reader, count, lengths);
+    bytes = lengths.reduce((sum, length) => sum + Math.abs(length), bytes);
+  }
+  return bytes;
+}
+
+/** How many of a page's values are null. */
+function countNulls(levels: Uint8Array, values: number, most: number): number {
+  if (most === 0) return 0;
+  const found = new Array<number>(values);
+  readRleBitPackedHybrid(readerOf(levels), bitsOf(most), found, levels.length);
+  return found.filter((level) => level < most).length;
 }
 
 function checkPage(page: Uint8Array, header: Header, { repetition, definition }: Levels): void {
   const values = header.get(DATA_VALUES) ?? 0;
   let at = 0;
+  let levels: Uint8Array = new Uint8Array();
   for (const most of [repetition, definition]) {
     if (most === 0) continue;
-    const levels = lengthened(page, at);
+    levels = lengthened(page, at);
     checkRuns(levels, { width: bitsOf(most), values });
     at += 4 + levels.length;
   }
-  checkValues(page.subarray(at), header.get(DATA_ENCODING), values);
+  const nulls = () => countNulls(levels, values, definition);
+  checkValues(page.subarray(at), header.get(DATA_ENCODING), { values, nulls });
 }
 
-/** A page of the second version, whose levels are in front, uncompressed. */
-function checkPageV2(
-  bytes: Uint8Array,
-  header: Header,
-  { levels, decompress }: { levels: Levels; decompress: Decompress },
-): void {
+/**
+ * Checks the levels of a page of the second version, which are in front of its values and not packed.
+ *
+ * @returns their length
+ */
+function checkLevels(bytes: Uint8Array, header: Header, levels: Levels): number {
   const field = (number: number) => header.get(number) ?? 0;
   const [values, nulls] = [field(V2_VALUES), field(V2_NULLS)];
   const repetitionBytes = field(V2_REPETITION_BYTES);
@@ -137,30 +177,28 @@ function checkPageV2(
       values,
     });
   }
-  const rest = bytes.subarray(levelBytes);
-  const isCompressed = header.get(V2_IS_COMPRESSED) !== 0;
-  const page = isCompressed ? decompress(rest, field(UNCOMPRESSED_BYTES) - levelBytes) : rest;
-  if (page) checkValues(page, header.get(V2_ENCODING), values);
+  return levelBytes;
 }
 
-/** A page as it was, or undefined where hyparquet will say that it cannot be. */
-type Decompress = (bytes: Uint8Array, length: number) => Uint8Array | undefined;
-
-function decompressor({ codec }: ColumnMetaData): Decompress {
-  if (codec === "UNCOMPRESSED") return (bytes) => bytes;
-  return (bytes, length) => compressors[codec]?.(bytes, length);
-}
+/** A check of an unpacked page, by where its packed bytes begin. */
+export type PageChecks = Map<number, (page: Uint8Array) => void>;
 
 /**
  * Checks that the pages of a column promise no more than the footer does.
  *
  * @param bytes of all its pages
+ * @param start where they are in the file
+ * @param checks takes what is left to be checked when a page is unpacked
  * @throws {Error} when one does
  */
-export function checkPages(bytes: Uint8Array, column: ColumnMetaData, levels: Levels): void {
-  const { path_in_schema: path, total_uncompressed_size: size } = column;
+export function checkPages(
+  bytes: Uint8Array,
+  start: number,
+  { column, levels, checks }: { column: ColumnMetaData; levels: Levels; checks: PageChecks },
+): void {
+  const { path_in_schema: path, total_uncompressed_size: size, codec } = column;
   const walker = new ThriftWalker(bytes, 0);
-  const decompress = decompressor(column);
+  checkCount(Number(column.num_values), Number(size), `values of "${path.join(".")}" in a group`);
   let left = Number(column.num_values);
   while (walker.offset < bytes.length - 1) { // hyparquet takes one byte more for none
     const header = new Map<number, number>();
@@ -174,12 +212,21 @@ export function checkPages(bytes: Uint8Array, column: ColumnMetaData, levels: Le
       uncompressed >= 0 && uncompressed <= Number(size) && values >= 0 && left >= 0 &&
       inDictionary >= 0 && inDictionary <= uncompressed;
     if (!isGood) throw new Error(`a page of column "${path.join(".")}" that cannot be`);
-    const page = bytes.subarray(walker.offset, walker.offset + compressed);
-    if (header.has(V2_VALUES)) checkPageV2(page, header, { levels, decompress });
-    else if (header.has(DATA_VALUES)) {
-      const whole = decompress(page, uncompressed);
-      if (whole) checkPage(whole, header, levels);
+    let page = bytes.subarray(walker.offset, walker.offset + compressed);
+    let at = start + walker.offset;
+    let check = header.has(DATA_VALUES)
+      ? (whole: Uint8Array) => checkPage(whole, header, levels)
+      : undefined;
+    if (header.has(V2_VALUES)) {
+      const levelBytes = checkLevels(page, header, levels);
+      page = page.subarray(levelBytes);
+      at += levelBytes;
+      const nulls = () => header.get(V2_NULLS) ?? 0;
+      check = (whole) => checkValues(whole, header.get(V2_ENCODING), { values, nulls });
     }
+    const isPacked = codec !== "UNCOMPRESSED" && header.get(V2_IS_COMPRESSED) !== 0;
+    if (check && isPacked) checks.set(at, check);
+    else check?.(page);
     walker.offset += compressed;
   }
 }

@@ -72,7 +72,8 @@ export class RecordDataset implements Dataset {
     }
     const schema = recognize(columns, { names, minimum, classes: classNames(features) });
     if (!schema) throw unknownSchema(name, columns);
-    opened.records.requireColumns?.(schema.needed);
+    const { needed, turnColumns, pictureColumns } = schema;
+    opened.records.useColumns?.(needed, [...turnColumns, ...pictureColumns]);
     const dataset = new RecordDataset(opened, schema);
     const isAmongMessages = schema.pictureColumns.some((one) => schema.turnColumns.includes(one));
     if (isAmongMessages && !await dataset.#hasPicture()) throw unknownSchema(name, columns);

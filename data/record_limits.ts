@@ -10,9 +10,10 @@ const ROWS = 2 ** 22;
 /** Times that a group may be larger than what it is packed in, above these. */
 const GROWTH = 8;
 
-/** Refuses more than a limit. */
+/** Refuses what is no count, and more than a limit. */
 function atMost(count: number, limit: number, unit: string): void {
-  if (Number.isSafeInteger(count) && count >= 0 && count <= limit) return;
+  if (!Number.isSafeInteger(count) || count < 0) throw new Error(`${count} ${unit}`);
+  if (count <= limit) return;
   throw new RangeError(`${count} ${unit}, expected at most ${limit}`);
 }
 

@@ -22,7 +22,7 @@ export interface RecordSource {
   /** All records in groups, in order; absent where any is read as quickly alone. */
   readonly groups?: readonly RowGroup[];
   /**
-   * One record with all its columns.
+   * One record with all its columns, or those of `useColumns()`.
    *
    * @param index from 0
    * @throws {RangeError} when there is no such record
@@ -48,11 +48,14 @@ export interface RecordSource {
   /** The name of the file that a record is from. */
   fileOf(index: number): string;
   /**
-   * Checks that all files have columns; absent where each record has columns of its own.
+   * Reads no other columns from now on, so that one that nobody needs may be too large or of an
+   * unknown kind; absent where each record has columns of its own.
    *
-   * @throws {TypeError} when one lacks one
+   * @param needed columns that all files must have
+   * @param others columns to read where they are there
+   * @throws {TypeError} when a file lacks one that is needed
    */
-  requireColumns?(columns: readonly string[]): void;
+  useColumns?(needed: readonly string[], others: readonly string[]): void;
 }
 
 /** A group of neighbouring records that can be read. */
@@ -73,9 +76,9 @@ export class GroupCache {
     this.#budget = bytes;
   }
 
-  /** All records of a group. */
-  get(group: ReadableGroup): Promise<DataRecord[]> {
-    const records = this.#groups.get(group) ?? this.#read(group);
+  /** All records of a group; columns count when it is read. */
+  get(group: ReadableGroup, columns?: readonly string[]): Promise<DataRecord[]> {
+    const records = this.#groups.get(group) ?? this.#read(group, columns);
     this.#groups.delete(group);
     this.#groups.set(group, records); // last in line now
     let bytes = 0;
@@ -89,8 +92,8 @@ export class GroupCache {
     return records;
   }
 
-  #read(group: ReadableGroup): Promise<DataRecord[]> {
-    const records = group.read();
+  #read(group: ReadableGroup, columns: readonly string[] | undefined): Promise<DataRecord[]> {
+    const records = group.read(columns);
     // A failure, of the network perhaps, is not kept.
     records.catch(() => this.#groups.delete(group));
     return records;
@@ -125,6 +128,7 @@ export class GroupedRecords implements RecordSource {
   readonly groups: readonly FileGroup[];
   readonly features?: string;
   readonly #cache: GroupCache;
+  #used: readonly string[] | undefined;
 
   /** @param groups in order, without gaps, none of them empty */
   constructor(
@@ -142,7 +146,7 @@ export class GroupedRecords implements RecordSource {
 
   async record(index: number): Promise<DataRecord> {
     const group = this.groups[findRange(this.groups, index)];
-    const record = group && (await this.#cache.get(group))[index - group.start];
+    const record = group && (await this.#cache.get(group, this.#used))[index - group.start];
     if (!record) throw noSuchRecord(index, this.rows);
     return record;
   }
@@ -156,15 +160,16 @@ export class GroupedRecords implements RecordSource {
     return this.groups[findRange(this.groups, index)]?.file.name ?? "";
   }
 
-  requireColumns(columns: readonly string[]): void {
+  useColumns(needed: readonly string[], others: readonly string[]): void {
     for (const { file } of this.groups) {
-      const missing = columns.find((column) => !file.columns.includes(column));
+      const missing = needed.find((column) => !file.columns.includes(column));
       if (missing === undefined) continue;
       throw new TypeError(
         `Cannot read "${file.name}": found columns "${file.columns.join(", ")}", expected ` +
           `"${missing}" too, as in other files of the dataset. Name the files that belong together.`,
       );
     }
+    this.#used = [...new Set([...needed, ...others])];
   }
 
   hold(numbers: readonly number[], next?: number): void {
@@ -172,7 +177,7 @@ export class GroupedRecords implements RecordSource {
     const held = numbers.flatMap((number) => this.groups[number] ?? []);
     this.#cache.hold(this.groups, new Set(ahead ? [...held, ahead] : held));
     // Where it cannot be read, record() says so when its turn comes.
-    if (ahead) this.#cache.get(ahead).catch(() => {});
+    if (ahead) this.#cache.get(ahead, this.#used).catch(() => {});
   }
 
   async *select(columns: readonly string[]): AsyncGenerator<DataRecord> {

@@ -3,6 +3,7 @@
  * memory holds three numbers a record, and a bad record is an error of its own. json_records.ts and
  * csv_records.ts find and parse them.
  */
+import { gunzipSync } from "node:zlib";
 import type { RangeReader } from "./hub.ts";
 import { whatIs } from "./file_kind.ts";
 import type { DataFile } from "./local_file.ts";
@@ -99,15 +100,15 @@ function inMemory(bytes: Uint8Array<ArrayBuffer>): RangeReader {
 }
 
 async function unzip(name: string, file: RangeReader): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  const zipped = new Blob([await file.slice(0, file.byteLength)]).stream();
-  for await (const part of zipped.pipeThrough(new DecompressionStream("gzip"))) {
-    bytes += part.length;
-    if (bytes > LONGEST_CONVERTED) throw tooLong(name, "more");
-    parts.push(part);
+  const bytes = new Uint8Array(await file.slice(0, file.byteLength));
+  try {
+    return new Uint8Array(gunzipSync(bytes, { maxOutputLength: LONGEST_CONVERTED }));
+  } catch (cause) {
+    if (cause instanceof RangeError) throw tooLong(name, "more");
+    throw new SyntaxError(`Cannot unpack "${name}": found a damaged file, expected a gzip file`, {
+      cause,
+    });
   }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 function tooLong(name: string, bytes: number | string): RangeError {

@@ -141,7 +141,7 @@ Deno.test("an Arrow file with a broken byte gives an error or other values, soon
   const whole = Deno.readFileSync(fromGolden("datasets/saved/data-00000-of-00001.arrow"));
   const all = Deno.readFileSync(fromGolden("datasets/arrow/types.arrow"));
   let errors = 0;
-  for (const [file, step] of [[whole, 1], [all, 7]] as const) {
+  for (const [file, step] of [[whole, 3], [all, 31]] as const) {
     for (let at = 0; at < file.length; at += step) {
       for (const flip of [0xff, 0x01]) {
         const broken = file.slice();
@@ -156,6 +156,6 @@ Deno.test("an Arrow file with a broken byte gives an error or other values, soon
       }
     }
   }
-  assert(errors > whole.length / 10, `${errors} errors`);
+  assert(errors > whole.length / 30, `${errors} errors`);
   assert(Deno.memoryUsage().rss - before < 500e6);
 });

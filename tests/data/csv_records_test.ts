@@ -17,7 +17,7 @@ async function all(source: RecordSource): Promise<DataRecord[]> {
 }
 
 Deno.test("a CSV file is read as pandas reads it, but for values, which stay text", async () => {
-  // Right values: pandas 2.3.3, read_csv(file, dtype=str, keep_default_na=False, na_values=[""]).
+  // Right values: pandas 3.1.1, read_csv(file, dtype=str, keep_default_na=False, na_values=[""]).
   const quoted = 'image,question,answer\n"a.png","is it, ""so""?","line 1\nline 2"\nb.png,"",007\n';
   const right = [
     { image: "a.png", question: 'is it, "so"?', answer: "line 1\nline 2" },
@@ -68,7 +68,9 @@ Deno.test("text files in gzip and in UTF-16 are read, other kinds are named", as
   const right = [{ a: "é" }, { a: "ü" }];
   const open = (bytes: Uint8Array) => openJson([memoryFile(bytes)]);
   const zipped = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-  assertEquals(await all(await open(await new Response(zipped).bytes())), right);
+  const gzip = await new Response(zipped).bytes();
+  assertEquals(await all(await open(gzip)), right);
+  await assertRejects(() => open(gzip.slice(0, -9)), SyntaxError, "a damaged file");
   const codes = Uint16Array.from("\ufeff" + text, (character) => character.charCodeAt(0));
   const little = new Uint8Array(codes.buffer);
   assertEquals(await all(await open(little)), right);

@@ -1,7 +1,9 @@
 /** Tests of damaged Parquet files: each is a clear error or a row that is counted, none a hang. */
+import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { Loader } from "../../data/loader.ts";
+import { localFile } from "../../data/local_file.ts";
 import { openParquet } from "../../data/parquet.ts";
 import { GroupCache } from "../../data/records.ts";
 import {
@@ -111,6 +113,47 @@ Deno.test("an unknown codec is named", async () => {
   assertStringIncludes(error.message, "LZO");
 });
 
+Deno.test("small Parquet files that would fill the memory are refused soon, with the limit", async () => {
+  const before = Deno.memoryUsage().rss;
+  const found = {
+    brotli: "bytes when unpacked",
+    zstd: "bytes when unpacked",
+    rows: "6000000 rows",
+    list: "values of",
+    texts_1: "bytes and items when written out",
+    texts_2: "bytes and items when written out",
+  };
+  for (const [name, limit] of Object.entries(found)) {
+    const read = async () => {
+      const file = localFile(fromGolden(`datasets/hostile_${name}.parquet`));
+      await (await openParquet([file], new GroupCache(0))).record(0);
+    };
+    const { message } = await assertRejects(read, RangeError, `hostile_${name}.parquet"`);
+    assert(message.includes(limit) && message.includes("expected at most"), message);
+  }
+  assert(Deno.memoryUsage().rss - before < 500e6);
+});
+
+Deno.test("a page that unpacks to more than it says is refused before it is unpacked whole", async () => {
+  const before = Deno.memoryUsage().rss;
+  const much = new Uint8Array(2 ** 28);
+  const pack = { GZIP: gzipSync, BROTLI: brotliFast, ZSTD: zstdCompressSync };
+  for (const [codec, packed] of Object.entries(pack)) {
+    const bytes = new Uint8Array(packed(much));
+    const file = parquetWriteBuffer({
+      columnData: [{ name: "text", data: TEXTS, type: "STRING" }],
+      codec: codec as "GZIP",
+      compressors: { [codec]: () => bytes },
+    });
+    await assertRejects(() => readAll(new Uint8Array(file)), SyntaxError, '"in memory"');
+  }
+  assert(Deno.memoryUsage().rss - before < 500e6);
+});
+
+function brotliFast(bytes: Uint8Array): Uint8Array {
+  return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } });
+}
+
 Deno.test("a Parquet file with a broken byte gives an error or other values, soon and in little memory", async () => {
   const before = Deno.memoryUsage().rss;
   const files = [twoGroups(), Deno.readFileSync(fromGolden("datasets/cauldron_zstd.parquet"))];
@@ -124,7 +167,9 @@ Deno.test("a Parquet file with a broken byte gives an error or other values, soo
         try {
           await readAll(broken);
         } catch (error) {
-          const isKnown = error instanceof SyntaxError || error instanceof TypeError;
+          const isKnown = [SyntaxError, TypeError, RangeError].some((kind) =>
+            error instanceof kind
+          );
           assert(isKnown, `byte ${at}: ${error}`);
           errors++;
         }

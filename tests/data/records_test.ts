@@ -27,8 +27,11 @@ Deno.test("files of the same columns in another order, or of more columns, are o
     const extras = await Array.fromAsync(source.select(["extra", "answer"]));
     assertEquals(extras, [{ answer: "a0" }, { answer: "a1" }, { answer: "a2", extra: "e2" }]);
     assertEquals(source.place?.(2), `row 0 of "${dir}/b.parquet"`);
-    source.requireColumns?.(["answer", "question"]);
-    assertThrows(() => source.requireColumns?.(["extra"]), TypeError, `"${dir}/a.parquet"`);
+    assertThrows(() => source.useColumns?.(["extra"], []), TypeError, `"${dir}/a.parquet"`);
+    const some = await openParquet(files, cache());
+    some.useColumns?.(["answer"], ["extra"]);
+    assertEquals(await some.record(0), { answer: "a0" });
+    assertEquals(await some.record(2), { answer: "a2", extra: "e2" });
   }));
 
 Deno.test("what datasets wrote about columns is offered, from Parquet and Arrow files", async () => {

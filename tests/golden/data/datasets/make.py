@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
@@ -67,3 +68,15 @@ for name, values in ratings.items():
     finevision[f"{name}_ratings"] = pa.array(values, type=numbers)
     finevision[f"{name}_min"] = pa.array(least, type=pa.int64())
 pq.write_table(pa.table(finevision), f"{out}/finevision.parquet")
+
+# Files of a few kB that unfold to much: packed texts, rows of one value, texts that repeat the one before.
+texts = pa.array(["a" * 70_000_000] * 4, pa.large_string())
+for codec in ["brotli", "zstd"]:
+    pq.write_table(pa.table({"text": texts}), f"{out}/hostile_{codec}.parquet", compression=codec, use_dictionary=False, write_statistics=False)
+same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(6_000_000, np.int8)), pa.array(["a"]))
+pq.write_table(pa.table({"text": same}), f"{out}/hostile_rows.parquet", compression="zstd", row_group_size=6_000_000, write_statistics=False)
+column = pa.ListArray.from_arrays(pa.array([0, 20_000_000], pa.int32()), pa.array(np.zeros(20_000_000, np.int8)))
+pq.write_table(pa.table({"text": column}), f"{out}/hostile_list.parquet", compression="zstd", write_statistics=False)
+texts = pa.array(["a" * 2**20] * 200, pa.large_string())
+for version in ["1.0", "2.0"]:
+    pq.write_table(pa.table({"text": texts}), f"{out}/hostile_texts_{version[0]}.parquet", compression="zstd", use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"}, write_statistics=False, data_page_version=version, data_page_size=2**30)

@@ -1,9 +1,30 @@
 /**
- * Unpacks LZ4 frames, in which Arrow files are packed by default. Below arrow.ts. Ours: libraries
- * forget the blocks before, or run on for long where a length is broken.
+ * Unpacks bytes to the length that is promised, and not further. Below the readers of record files.
+ * LZ4 frames, in which Arrow files are packed by default, are ours: libraries forget the blocks
+ * before, or run on for long where a length is broken.
  *
  * Source: "LZ4 Frame Format Description" 1.6.4 and "LZ4 Block Format Description".
  */
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+
+/** Unpacks bytes to a length. */
+export type Unpack = (bytes: Uint8Array, length: number) => Uint8Array;
+
+type NodeUnpack = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
+
+function upTo(unpack: NodeUnpack): Unpack {
+  return (bytes, length) => {
+    try {
+      return unpack(bytes, { maxOutputLength: length });
+    } catch (cause) {
+      throw new Error(`packed bytes that do not unpack to ${length}`, { cause });
+    }
+  };
+}
+
+export const unpackGzip: Unpack = upTo(gunzipSync);
+export const unpackBrotli: Unpack = upTo(brotliDecompressSync);
+export const unpackZstd: Unpack = upTo(zstdDecompressSync);
 
 const MAGIC = 0x184d2204;
 /** Flags of a frame. */

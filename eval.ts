@@ -106,7 +106,7 @@ function print({ answers: _, ...result }: Evaluation, pictures: number, isJson: 
   const lines = (rows: readonly SkippedRow[], what: string) => [
     ...(rows.length === 0 ? [] : [`${rows.length.toLocaleString("en")} ${what}:`]),
     ...rows.slice(0, MOST_NAMED).map(({ imageName, reason }) =>
-      `  ${imageName}: ${printable(reason)}`
+      `  ${printable(imageName)}: ${printable(reason)}`
     ),
     ...(rows.length > MOST_NAMED ? ["  … all of them: --json"] : []),
   ];

@@ -4,6 +4,7 @@
  *
  * Beside the loop of train.ts. Ours.
  */
+import { printable } from "../data/terminal.ts";
 import type { LearningRates } from "../model/optimizer.ts";
 import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
@@ -190,7 +191,7 @@ export class StepLog {
       if (this.#skippedRows.has(imageName)) continue;
       this.#skippedRows.add(imageName);
       this.runLog.write({ skipped: imageName, reason });
-      this.display.print(`Skipped ${imageName}: ${reason}`);
+      this.display.print(`Skipped ${printable(imageName)}: ${printable(reason)}`);
     }
   }
 

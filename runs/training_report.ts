@@ -4,7 +4,7 @@
  * Behind train.ts, which fills it in. Ours.
  */
 import type { SkippedRow } from "../data/bad_rows.ts";
-import { printable } from "../data/terminal.ts";
+import { denoCommand, printable } from "../data/terminal.ts";
 import { type Results, setScores, testAccuracy } from "./evaluations.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./examples.ts";
 import { megabytes } from "./plan_report.ts";
@@ -127,5 +127,6 @@ export function reportText(report: TrainingReport): string {
 /** What to look at where a run stayed at the baseline. */
 const ADVICE =
   ` Look at: the number of steps (--max-steps), the learning rate (--lr), whether a person could answer from a \
-picture so small (--set vit_img_size=N; deno task data DATASET --html shows them), and whether the answers are right and have \
-a pattern (deno task data DATASET).`;
+picture so small (--set vit_img_size=N), and whether the answers are right and have a pattern: ${
+    denoCommand("task data DATASET")
+  } shows both.`;

@@ -78,7 +78,7 @@ async function savedToken(get: Variable): Promise<string | undefined> {
 
 function checkedEndpoint(endpoint: string): string {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  if (url && /^https?:$/.test(url.protocol) && url.username === "" && url.search === "") {
+  if (url && /^https?:$/.test(url.protocol) && url.username + url.password + url.search === "") {
     return url.href.replace(/\/+$/, "");
   }
   throw new HubError(

@@ -1,16 +1,12 @@
 /**
  * Answers a question about an image, printing the answer as it comes. `--help` shows the command's flags.
  *
- * The shortest way through the whole project: processor, tokenizer, model, generator. Source: generate.py of nanoVLM v0.1.
+ * The work is done in commands/assistant.ts. Source: generate.py of nanoVLM v0.1.
  */
-import { NO_TUNE_FLAG, openDevice } from "./commands/device.ts";
-import {
-  checkpointFolder,
-  openTokenizer,
-  PUBLISHED_MODEL,
-  tokenizerOf,
-} from "./commands/checkpoints.ts";
+import { load, readPicture, type Reply } from "./commands/assistant.ts";
+import { checkpointFolder, PUBLISHED_MODEL } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
+import { NO_TUNE_FLAG } from "./commands/device.ts";
 import {
   type Arguments,
   DTYPE_FLAG,
@@ -19,14 +15,8 @@ import {
   wholeNumber,
 } from "./commands/flags.ts";
 import { newestCheckpoint, noteModel } from "./commands/run_folders.ts";
-import { decodeImage } from "./data/image.ts";
-import { ImageProcessor, vqaPrompt } from "./data/processor.ts";
 import { printableLines, printLine } from "./data/terminal.ts";
-import { StreamingDecoder, type Tokenizer } from "./data/tokenizer.ts";
-import { Generator, type SampleMode } from "./model/generator.ts";
-import type { HostBatch } from "./model/inputs.ts";
-import { chooseDtype } from "./model/precision.ts";
-import { VisionLanguageModel } from "./model/vision_language_model.ts";
+import type { SampleMode } from "./model/generator.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 
 const FLAGS = {
@@ -61,13 +51,6 @@ const FLAGS = {
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
 
-/** A question about an image, ready for the model. */
-interface Prompt {
-  readonly generator: Generator;
-  readonly tokenizer: Tokenizer;
-  readonly batch: HostBatch;
-}
-
 /** The command. */
 export const COMMAND: Command<typeof FLAGS> = {
   call: "deno run -A generate.ts",
@@ -77,36 +60,60 @@ export const COMMAND: Command<typeof FLAGS> = {
   run,
 };
 
+/** What --json prints. */
+export interface Answered {
+  /** As given. */
+  readonly image: string;
+  /** As given. */
+  readonly question: string;
+  /** The model's folder, or its name on the Hub. */
+  readonly checkpoint: string;
+  /** As many as asked for. */
+  readonly answers: readonly string[];
+  /** How sure the model is of each, from 0 to 1: the geometric mean of its tokens' probabilities, the end's included. */
+  readonly confidences: readonly number[];
+}
+
+/** Below this confidence an answer says how sure the model is. */
+const SURE = 0.5;
+
 async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const [image = "", question = ""] = args.positionals;
   if (question.trim() === "") {
     throw new UsageError("Cannot answer: the question is empty, expected some text");
   }
   const mode = sampleMode(args);
-  const picture = await decodeImage(await readImage(image), image);
+  const picture = await readPicture(image);
   const checkpoint = args.text("checkpoint") ?? newestCheckpoint() ?? PUBLISHED_MODEL;
   const dir = await checkpointFolder(checkpoint, downloadDisplay());
   noteModel(checkpoint, dir, args.has("checkpoint"));
-  const device = await openDevice(!args.has("no-tune"));
-  const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
-  const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
-  const name = args.text("tokenizer") ?? tokenizerOf(dir, model.config);
-  const tokenizer = await openTokenizer(name, model.config);
-  const { vit_img_size: side, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
-  const images = await new ImageProcessor(side, { mean, std }).process(picture, image);
-  const batch = toBatch(tokenizer.encode(vqaPrompt(question)), images);
-  const prompt = { generator: new Generator(model), tokenizer, batch };
+  using assistant = await load(dir, {
+    tuned: !args.has("no-tune"),
+    dtype: args.choice("dtype", DTYPE_FLAG.choices) ?? "auto",
+    tokenizer: args.text("tokenizer"),
+  });
+  const isJson = args.has("json");
   const maxNewTokens = args.number("max-new-tokens") ?? 20;
-  const answers: string[] = [];
+  const replies: Reply[] = [];
   for (let i = 0; i < (args.number("generations") ?? 1); i++) {
     const seed = (args.number("seed") ?? 0) + i;
-    const print = (text: string) => args.has("json") || write(text);
-    answers.push(await answer(prompt, { maxNewTokens, mode, seed }, print));
-    print("\n");
+    const onText = (text: string) => isJson || write(text);
+    const reply = await assistant.answer(picture, question, { maxNewTokens, mode, seed, onText });
+    replies.push(reply);
+    if (!isJson && reply.text !== "") write("\n");
+    if (!isJson && reply.text !== "" && reply.confidence < SURE) {
+      console.error(`(not sure: ${Math.round(100 * reply.confidence)} %)`);
+    }
   }
-  if (args.has("json")) {
-    printLine(JSON.stringify({ image, question, checkpoint, answers }));
+  const answers = replies.map(({ text }) => text);
+  if (answers.every((text) => text === "")) {
+    throw new Error(
+      `Cannot answer: the model ends without a word, expected an answer; ask what it was trained on`,
+    );
   }
+  const confidences = replies.map(({ confidence }) => confidence);
+  const answered: Answered = { image, question, checkpoint, answers, confidences };
+  if (isJson) printLine(JSON.stringify(answered));
 }
 
 /** @throws {UsageError} where flags contradict each other */
@@ -121,57 +128,6 @@ function sampleMode(args: Arguments<typeof FLAGS>): SampleMode {
     topK: args.number("top-k") ?? 0,
     topP: args.number("top-p") ?? 1,
   };
-}
-
-async function readImage(path: string): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(path);
-  } catch (cause) {
-    const found = cause instanceof Deno.errors.NotFound
-      ? "no such file"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
-    throw new Error(
-      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP or GIF file; check the path`,
-      { cause },
-    );
-  }
-}
-
-/** A batch of one row without padding. */
-function toBatch(ids: readonly number[], images: Float32Array): HostBatch {
-  return {
-    size: 1,
-    length: ids.length,
-    inputIds: Int32Array.from(ids),
-    attentionMask: new Int32Array(ids.length).fill(1),
-    images,
-  };
-}
-
-/** One answer; `print` gets its text piece by piece. */
-async function answer(
-  { generator, tokenizer, batch }: Prompt,
-  options: { maxNewTokens: number; mode: SampleMode; seed: number },
-  print: (text: string) => void,
-): Promise<string> {
-  const decoder = new StreamingDecoder(tokenizer);
-  let text = "";
-  const take = (piece: string) => {
-    text += piece;
-    print(piece);
-  };
-  await generator.generate(batch, {
-    ...options,
-    eosTokenId: tokenizer.eosTokenId,
-    onTokens: ([ids = []]) => {
-      // A model may know more ids than its tokenizer, which stand for nothing.
-      for (const id of ids) if (id < tokenizer.vocabSize) take(decoder.push(id));
-    },
-  });
-  take(decoder.flush());
-  return text;
 }
 
 function write(text: string): void {

@@ -106,6 +106,10 @@ A score, and:
 
 ${fieldsTable(["runs/answers.ts", "Evaluation"]).replace(/\n\| `answers`.*/, "")}
 
+## deno task generate --json
+
+${fieldsTable(["generate.ts", "Answered"])}
+
 ## deno task push --json
 
 ${fieldsTable(["push.ts", "PushReport"])}

@@ -1,7 +1,8 @@
 // Tests of generate.ts and eval.ts as commands: answers, JSON, and every error as one line with its exit status.
-import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { parseFlags } from "../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
+import { openSafetensors } from "../model/safetensors.ts";
 import { Display } from "../runs/display.ts";
 import { train } from "../train.ts";
 import { hasAdapter, runScript, smallRun, writeDataset } from "./run_helpers.ts";
@@ -29,12 +30,66 @@ Deno.test({
     const args = [picture, "What color?", "--checkpoint", model, "--max-new-tokens", "8"];
     const text = await runScript("generate.ts", ...args);
     assertEquals(text.code, 0);
-    const age = /^Model: \S+, after step \d of 3, saved \d{4}-\d\d-\d\d \d\d:\d\d\n$/;
+    const age = /^Model: \S+, after step \d of 3, saved \d{4}-\d\d-\d\d \d\d:\d\d\n/;
     assertMatch(text.stderr, age);
     const json = await runScript("generate.ts", ...args, "--json", "--generations", "2");
-    const { answers } = JSON.parse(json.stdout);
+    const { answers, confidences, ...given } = JSON.parse(json.stdout);
+    assertEquals(given, { image: picture, question: "What color?", checkpoint: model });
     assertEquals(answers, [answers[0], answers[0]]);
+    const [sure] = confidences; // of a model of three steps
+    assert(sure > 1 / 257 && sure < 0.5 && confidences[1] === sure, `${confidences}`);
+    assertEquals(text.stderr.replace(age, ""), `(not sure: ${Math.round(100 * sure)} %)\n`);
     assertEquals(text.stdout, `${answers[0]}\n`);
+  },
+});
+
+/** A copy of the model in which all numbers of a tensor are `value`. */
+async function alteredModel(tensor: string, value: number): Promise<string> {
+  const bytes = await Deno.readFile(`${model}/model.safetensors`);
+  const dataStart = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  using file = openSafetensors(`${model}/model.safetensors`);
+  const [start, end] = file.entry(tensor).offsets;
+  bytes.set(
+    new Uint8Array(new Float32Array((end - start) / 4).fill(value).buffer),
+    dataStart + start,
+  );
+  const config = await Deno.readFile(`${model}/config.json`);
+  return await folderWith({ "model.safetensors": bytes, "config.json": config });
+}
+
+Deno.test({
+  name:
+    "a model with a number that is not finite is refused by every command, with the tensor's name",
+  ignore,
+  fn: async () => {
+    const broken = await alteredModel("decoder.norm.weight", NaN);
+    const out = await Deno.makeTempDir();
+    for (
+      const args of [
+        ["generate.ts", picture, "What color?", "--checkpoint", broken],
+        ["eval.ts", "--checkpoint", broken, "--dataset", data],
+        ["train.ts", ...smallRun(data, `${out}/run`), "--init-from", broken],
+      ]
+    ) {
+      const { code, stderr } = await runScript(args[0]!, ...args.slice(1));
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /"decoder.norm.weight" has NaN at element 0.*model is broken/);
+    }
+  },
+});
+
+Deno.test({
+  name: "generate.ts says that there is no answer where the model ends at once",
+  ignore,
+  fn: async () => {
+    // All logits are 0, of which the first one is taken: the end.
+    const mute = await alteredModel("decoder.norm.weight", 0);
+    const args = [picture, "What color?", "--checkpoint", mute];
+    for (const more of [[], ["--json"]]) {
+      const { code, stdout, stderr } = await runScript("generate.ts", ...args, ...more);
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, /Cannot answer: the model ends without a word/);
+    }
   },
 });
 

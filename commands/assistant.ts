@@ -1,0 +1,172 @@
+/**
+ * A model with all that it takes to ask it: device, tokenizer and the way from a picture and a question to an answer.
+ *
+ * What generate.ts does for one question, and what mod.ts gives programs: three lines from a folder to an answer. Source:
+ * generate.py of nanoVLM v0.1.
+ */
+import { decodeImage, type RgbImage } from "../data/image.ts";
+import { ImageProcessor, vqaPrompt } from "../data/processor.ts";
+import type { PretrainedOptions } from "../data/pretrained.ts";
+import { StreamingDecoder, type Tokenizer } from "../data/tokenizer.ts";
+import { confidenceOf, Generator, type SampleMode } from "../model/generator.ts";
+import { chooseDtype, type DtypeChoice } from "../model/precision.ts";
+import { VisionLanguageModel } from "../model/vision_language_model.ts";
+import { checkpointFolder, openTokenizer, tokenizerOf } from "./checkpoints.ts";
+import { openDevice } from "./device.ts";
+
+/** How to load a model. */
+export interface LoadOptions extends PretrainedOptions {
+  /** "auto" by default: mixed precision where it is faster. */
+  readonly dtype?: DtypeChoice;
+  /** A folder or name, where the model has none of its own. */
+  readonly tokenizer?: string | undefined;
+  /** Whether to take the kernels that are fastest here, which are measured the first time; true by default. */
+  readonly tuned?: boolean;
+}
+
+/** How to answer. */
+export interface AskOptions {
+  /** Tokens at most; 20 by default. */
+  readonly maxNewTokens?: number;
+  /** "greedy" by default. */
+  readonly mode?: SampleMode;
+  /** Where the drawing starts; 0 by default. */
+  readonly seed?: number;
+  /** Called with the answer's text piece by piece. */
+  readonly onText?: (piece: string) => void;
+}
+
+/** An answer, and how sure the model is of it. */
+export interface Reply {
+  readonly text: string;
+  /** The geometric mean of the probabilities that the model gave to the answer's tokens and to its end, from 0 to 1. */
+  readonly confidence: number;
+}
+
+/** A loaded model that answers questions about pictures. Declare it with `using`, and its memory is freed at the end. */
+export class Assistant implements Disposable {
+  readonly #generator: Generator;
+  readonly #processor: ImageProcessor;
+
+  /** Use `load()`. */
+  constructor(readonly model: VisionLanguageModel, readonly tokenizer: Tokenizer) {
+    const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
+    this.#processor = new ImageProcessor(vit_img_size, { mean, std });
+    this.#generator = new Generator(model);
+  }
+
+  /**
+   * The answer to a question about a picture.
+   *
+   * @param picture a file's path or bytes, or pixels
+   * @throws {Error} {SyntaxError} where the picture cannot be read
+   * @throws {RangeError} where the question is empty or longer than the model's context, or the model gives no numbers
+   * @throws {DeviceError} {ShaderError}
+   */
+  async ask(
+    picture: string | Uint8Array | RgbImage,
+    question: string,
+    options: AskOptions = {},
+  ): Promise<string> {
+    return (await this.answer(picture, question, options)).text;
+  }
+
+  /** What `ask()` gives, and how sure the model is of it; throws as it does. */
+  async answer(
+    picture: string | Uint8Array | RgbImage,
+    question: string,
+    { maxNewTokens = 20, mode = "greedy", seed = 0, onText = () => {} }: AskOptions = {},
+  ): Promise<Reply> {
+    if (question.trim() === "") {
+      throw new RangeError("Cannot answer: the question is empty, expected some text");
+    }
+    const pixels = typeof picture === "string" ? await readPicture(picture) : picture;
+    const images = await this.#processor.process(pixels, "the picture");
+    const ids = this.tokenizer.encode(vqaPrompt(question));
+    const decoder = new StreamingDecoder(this.tokenizer);
+    const probabilities: number[] = [];
+    let text = "";
+    const take = (piece: string) => {
+      text += piece;
+      if (piece !== "") onText(piece);
+    };
+    await this.#generator.generate({
+      size: 1,
+      length: ids.length,
+      inputIds: Int32Array.from(ids),
+      attentionMask: new Int32Array(ids.length).fill(1),
+      images,
+    }, {
+      maxNewTokens,
+      mode,
+      seed,
+      eosTokenId: this.tokenizer.eosTokenId,
+      onTokens: ([ids = []], [some = []]) => {
+        probabilities.push(...some);
+        // A model may know more ids than its tokenizer, which stand for nothing.
+        for (const id of ids) if (id < this.tokenizer.vocabSize) take(decoder.push(id));
+      },
+    });
+    take(decoder.flush());
+    return { text, confidence: confidenceOf(probabilities) };
+  }
+
+  /** Frees the model's memory and its device. */
+  [Symbol.dispose](): void {
+    this.#generator.destroy();
+    this.model.destroy();
+    this.model.device.destroy();
+  }
+}
+
+/**
+ * Loads a model to ask, with its tokenizer, on a device of its own.
+ *
+ * @example
+ * ```ts
+ * import { load } from "@nanovlm/webgpu";
+ *
+ * using model = await load("checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M" of the Hub
+ * console.log(await model.ask("photo.png", "what colour is it?"));
+ * ```
+ *
+ * @param name a folder that training wrote, or "owner/name" on the Hugging Face Hub
+ * @throws {Error} where there is no such model, or the tokenizer does not fit it
+ * @throws {HubError} where the Hub cannot give it
+ * @throws {CheckpointError} {TypeError} {RangeError} {SyntaxError} where a file is wrong
+ * @throws {DeviceError} where there is no device, or it cannot hold the model
+ */
+export async function load(name: string, options: LoadOptions = {}): Promise<Assistant> {
+  const dir = await checkpointFolder(name, options);
+  const device = await openDevice(options.tuned ?? true);
+  try {
+    const dtype = await chooseDtype(device, options.dtype ?? "auto");
+    const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
+    const tokenizer = options.tokenizer ?? tokenizerOf(dir, model.config);
+    return new Assistant(model, await openTokenizer(tokenizer, model.config));
+  } catch (error) {
+    device.destroy();
+    throw error;
+  }
+}
+
+/**
+ * The pixels of a picture file.
+ *
+ * @throws {Error} where there is none
+ * @throws {SyntaxError} {RangeError} where it cannot be decoded
+ */
+export async function readPicture(path: string): Promise<RgbImage> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const found = cause instanceof Deno.errors.NotFound ? "no such file" : reason;
+    throw new Error(
+      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP or GIF file; check the path`,
+      { cause },
+    );
+  }
+  return await decodeImage(bytes, path);
+}

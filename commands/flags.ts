@@ -142,7 +142,8 @@ function checkPositionals(found: readonly string[], expected: readonly string[])
   const isOpen = expected.at(-1)?.endsWith("…") === true;
   const missing = expected[found.length];
   if (missing !== undefined) {
-    throw new UsageError(`Cannot start: found no ${missing}, expected ${expected.join(" and ")}`);
+    const all = expected.map((name) => `<${name}>`).join(" ");
+    throw new UsageError(`Cannot start: found no ${missing.replace("…", "")}, expected ${all}`);
   }
   if (found.length > expected.length && !isOpen) {
     throw new UsageError(

@@ -29,7 +29,7 @@ Deno.test("report.ts says what is missing", async () => {
   assertStringIncludes(empty.stderr, "there is no metrics.jsonl in it, expected a folder that");
   const none = await report();
   assertEquals(none.code, 2);
-  assertStringIncludes(none.stderr, "found no DIR…");
+  assertStringIncludes(none.stderr, "found no DIR, expected <DIR…>");
   const help = await report("--help");
   assertStringIncludes(help.stdout, "Usage: deno task report <DIR…> [flags]");
   await Deno.remove(folder, { recursive: true });

@@ -88,7 +88,7 @@ Deno.test("parseFlags() asks whether a flag or a choice was meant that is like w
 
 Deno.test("parseFlags() refuses too few arguments, naming the first that is missing", () => {
   const parse = () => parseFlags(["x.png"], FLAGS, ["image", "question"]);
-  assertThrows(parse, UsageError, "found no question, expected image and question");
+  assertThrows(parse, UsageError, "found no question, expected <image> <question>");
 });
 
 Deno.test("describeFlags() has a line a flag and wraps at 80 columns", () => {

@@ -36,9 +36,8 @@ export async function checkpointFolder(
   name: string,
   options: PretrainedOptions = {},
 ): Promise<string> {
-  const dir = statOf(name) || !name.includes("/") || /^[./]/.test(name)
-    ? name
-    : await pretrainedFolder(name, "checkpoint", options);
+  const isPath = !name.includes("/") || /^[./]/.test(name) || name.startsWith(`${MODELS_FOLDER}/`);
+  const dir = statOf(name) || isPath ? name : await pretrainedFolder(name, "checkpoint", options);
   const missing = missingFiles(dir, MODEL_FILES);
   if (missing.length === 0) return dir;
   const found = statOf(dir) ? `there is no ${missing.join(" and no ")} in it` : "no such folder";

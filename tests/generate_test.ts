@@ -188,6 +188,13 @@ for (
       /no such folder.*deno task train/,
     ],
     [
+      "a run that is not there, without asking the Hub",
+      "eval",
+      ["--checkpoint", "checkpoints/none", "--dataset", "shapes"],
+      1,
+      /"checkpoints\/none": no such folder.*deno task train/,
+    ],
+    [
       "a checkpoint without weights",
       "eval",
       ["--checkpoint", broken, "--dataset", "shapes"],

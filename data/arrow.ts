@@ -112,7 +112,8 @@ async function readPart(file: RangeReader, { start, headBytes, head }: Place) {
     bytes = lengths.reduce((sum, length) => sum + Math.abs(length), bytes);
     checkUnpacked(bytes, bodyBytes);
   }
-  for (const count of [rows, ...counts]) checkCount(count, bytes);
+  checkCount(rows, bodyBytes);
+  for (const count of counts) checkCount(count, bytes, "values in a column");
   return part;
 }
 

@@ -5,7 +5,7 @@
  * Source: the Arrow columnar format, "Physical Memory Layout".
  */
 import { type Batch, Column, Type } from "@uwdata/flechette";
-import { checkExpanded } from "./record_limits.ts";
+import { checkCount, checkExpanded } from "./record_limits.ts";
 
 /** What a batch has besides its public fields, by its type. */
 interface Parts {
@@ -68,6 +68,7 @@ function childWeights({ length, children, offsets }: Batch<unknown>): Float64Arr
 function weigh(batch: Batch<unknown>): Weights {
   const { length, type, offsets, sizes, children, values } = batch;
   const offset = (at: number) => Number(offsets[at]);
+  if (offsets || children?.length > 0) checkCount(length, bytesOf(batch) / 8, "values");
   switch (type.typeId) {
     case Type.Utf8:
     case Type.LargeUtf8:

@@ -198,7 +198,7 @@ export function checkPages(
 ): void {
   const { path_in_schema: path, total_uncompressed_size: size, codec } = column;
   const walker = new ThriftWalker(bytes, 0);
-  checkCount(Number(column.num_values), Number(size), `values of "${path.join(".")}" in a group`);
+  checkCount(Number(column.num_values), bytes.length, `values of "${path.join(".")}" in a group`);
   let left = Number(column.num_values);
   while (walker.offset < bytes.length - 1) { // hyparquet takes one byte more for none
     const header = new Map<number, number>();

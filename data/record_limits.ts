@@ -5,8 +5,8 @@
 
 /** Bytes that a group of records may always have when it is unpacked. */
 const UNPACKED_BYTES = 2 ** 28;
-/** Rows that a group may always have: a column of one value takes a few bytes for all of them. */
-const ROWS = 2 ** 22;
+/** Rows that a group may always have, as most writers make them: one value takes few bytes for all. */
+const ROWS = 2 ** 20;
 /** Times that a group may be larger than what it is packed in, above these. */
 const GROWTH = 8;
 
@@ -30,7 +30,7 @@ export function checkUnpacked(bytes: number, packed: number): void {
 /**
  * Refuses counts of rows or values that no group of that size should have.
  *
- * @param bytes of the group, unpacked
+ * @param bytes that they are in
  * @throws {RangeError} when it is too many
  */
 export function checkCount(count: number, bytes: number, unit: string = "rows in a group"): void {

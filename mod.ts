@@ -13,31 +13,51 @@
  *    is the schedule. `planTraining()` says beforehand what that takes, `choosePlan()` how to do with the memory there is.
  *    `train()` puts all of it together: start reading the code there.
  * 4. **Evaluation.** `LossMeter` measures losses, `evaluate()` counts right answers.
- * 5. **Answers.** `Generator` continues a prompt token by token with a KV cache, `StreamingDecoder` turns tokens into text.
+ * 5. **Answers.** `load()` gives an `Assistant` to ask. Below it `Generator` continues a prompt token by token with a KV cache,
+ *    and `StreamingDecoder` turns tokens into text.
  * 6. **Publishing.** `pushToHub()` puts a model on the Hugging Face Hub, with a card made from its run.
  *
+ * What holds memory or threads ends with `using` or `await using`. In a program outside of this folder, `deno.json` needs
+ * `"imports": { "@nanovlm/webgpu": "../nanovlm/mod.ts" }` with the path to this file.
+ *
  * @example A trained model answers
- * ```ts ignore
- * const device = await Device.open();
- * const model = await fromPretrained(device, "checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M"
+ * ```ts
+ * import { load } from "@nanovlm/webgpu";
+ *
+ * using model = await load("checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M" of the Hugging Face Hub
+ * console.log(await model.ask("photo.png", "what colour is it?"));
+ *
+ * const { text, confidence } = await model.answer("photo.png", "what shape is it?", { maxNewTokens: 5 });
+ * console.log(text, confidence);
+ * ```
+ *
+ * @example The same from its parts
+ * ```ts
+ * import { Device, fromPretrained, Generator, ImageProcessor, tokenizerFor, vqaPrompt } from "@nanovlm/webgpu";
+ *
+ * using device = await Device.open();
+ * using model = await fromPretrained(device, "checkpoints/quickstart");
  * const tokenizer = await tokenizerFor(model.config.lm_tokenizer);
  * const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
  * const processor = new ImageProcessor(vit_img_size, { mean, std });
- * const ids = tokenizer.encode(vqaPrompt("What color?"));
- * const [answer = []] = await new Generator(model).generate({
+ * const ids = tokenizer.encode(vqaPrompt("what colour is it?"));
+ * using generator = new Generator(model);
+ * const [answer = []] = await generator.generate({
  *   size: 1,
  *   length: ids.length,
  *   inputIds: Int32Array.from(ids),
  *   attentionMask: new Int32Array(ids.length).fill(1),
- *   images: await processor.process(await Deno.readFile("image.png"), "image.png"),
+ *   images: await processor.process(await Deno.readFile("photo.png"), "photo.png"),
  * }, { maxNewTokens: 20, mode: "greedy", eosTokenId: tokenizer.eosTokenId });
  * console.log(tokenizer.decode(answer));
  * ```
  *
  * @example One training step from random weights
  * ```ts
+ * import { AdamW, Device, Loader, presets, Trainer, VisionLanguageModel } from "@nanovlm/webgpu";
+ *
  * const { vlm, train } = presets.quickstart;
- * const loader = await Loader.open({
+ * using loader = await Loader.open({
  *   dataset: "shapes",
  *   split: "train",
  *   questionsPerRow: "all",
@@ -50,12 +70,14 @@
  *   batchSize: 8,
  *   seed: 0,
  * });
- * const model = await VisionLanguageModel.fromScratch(await Device.open(), vlm, {
+ * using device = await Device.open();
+ * using model = await VisionLanguageModel.fromScratch(device, vlm, {
  *   training: true,
  *   seed: 0,
  *   initialization: train.initialization,
  * });
- * const trainer = new Trainer(model, new AdamW(model.store));
+ * using optimizer = new AdamW(model.store);
+ * await using trainer = new Trainer(model, optimizer);
  * await trainer.step(await loader.next(), { projector: 1e-3, backbones: 1e-3 });
  * const [{ loss } = {}] = await trainer.results();
  * console.log(loss);
@@ -123,7 +145,14 @@ export { type Answer, evaluate, type EvaluateOptions, type Evaluation } from "./
 export type { Subject, Task } from "./eval.ts";
 
 // 5. Answers
-export { type GenerateOptions, Generator, type SampleMode } from "./model/generator.ts";
+export { type AskOptions, Assistant, load, type LoadOptions } from "./commands/assistant.ts";
+export { readPicture, type Reply } from "./commands/assistant.ts";
+export {
+  confidenceOf,
+  type GenerateOptions,
+  Generator,
+  type SampleMode,
+} from "./model/generator.ts";
 
 // 6. Publishing
 export { type PushOptions, type PushReport, pushToHub } from "./push.ts";

@@ -62,8 +62,10 @@ const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
  * @throws {Error} where a file is missing
  *
  * @example
- * ```ts ignore
- * const { url } = await pushToHub("checkpoints/tiny", "me/my-first-vlm", { isPrivate: true });
+ * ```ts
+ * import { pushToHub } from "@nanovlm/webgpu";
+ *
+ * const { url } = await pushToHub("checkpoints/quickstart", "me/my-first-vlm", { isPrivate: true });
  * console.log(url);
  * ```
  */

@@ -60,8 +60,12 @@ export interface FromPretrainedOptions extends ModelOptions, PretrainedOptions {
  * Loads a model: a folder that nanoVLM or `savePretrained` wrote, or "owner/name" on the Hub.
  *
  * @example
- * ```ts ignore
- * const model = await fromPretrained(await Device.open(), "lusxvr/nanoVLM-222M", { revision: "main" });
+ * ```ts
+ * import { Device, fromPretrained } from "@nanovlm/webgpu";
+ *
+ * using device = await Device.open();
+ * using model = await fromPretrained(device, "checkpoints/quickstart"); // or "owner/name@revision" on the Hub
+ * console.log(model.store.count);
  * ```
  *
  * @throws {HubError} where the Hub cannot give it

@@ -76,15 +76,17 @@ const SOFTMAX = { temperature: 1, topK: 0, topP: 1 };
  * depend on the others in its batch; nanoVLM pads between image and text.
  *
  * @example
- * ```ts ignore
- * const model = await VisionLanguageModel.fromPretrained(await Device.open(), "checkpoints/quickstart");
- * const subject = {
- *   generator: new Generator(model),
- *   meter: new LossMeter(model),
- *   tokenizer: byteTokenizer(),
- * };
+ * ```ts
+ * import { evaluate, Generator, load, LossMeter, openDataset, Samples } from "@nanovlm/webgpu";
+ *
+ * using assistant = await load("checkpoints/quickstart");
+ * const { model, tokenizer } = assistant;
+ * using generator = new Generator(model);
+ * await using meter = new LossMeter(model);
  * const samples = await Samples.open(await openDataset("shapes", "validation"), "all");
- * const { accuracy, loss } = await evaluate(subject, samples, { batchSize: 32 });
+ * const indices = Array.from({ length: 20 }, (_, i) => i); // without it: all questions
+ * const { accuracy, loss } = await evaluate({ generator, meter, tokenizer }, samples, { batchSize: 10, indices });
+ * console.log(accuracy, loss);
  * ```
  *
  * @throws {DeviceError} {ShaderError} where the device cannot do it

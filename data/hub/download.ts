@@ -105,7 +105,7 @@ async function receive(task: Task, partial: string): Promise<void> {
   if (position === file.size) return;
   using watchdog = new Watchdog(client.settings.retry, task.signal);
   const { signal } = watchdog;
-  const headers = position > 0 ? { Range: `bytes=${position}-` } : {};
+  const headers: Record<string, string> = position > 0 ? { Range: `bytes=${position}-` } : {};
   const lengths = [file.size, file.size - position];
   const url = client.fileUrl(subject, commit);
   const answer = await client.get(url, { subject, signal, headers, lengths });

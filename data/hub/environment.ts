@@ -89,8 +89,10 @@ function checkedEndpoint(endpoint: string): string {
 
 function checkedToken(token: string): string | undefined {
   const trimmed = token.trim();
-  keepSecret(trimmed);
-  if (/^[\x21-\x7e]*$/.test(trimmed)) return trimmed === "" ? undefined : trimmed;
+  if (/^[\x21-\x7e]*$/.test(trimmed)) {
+    keepSecret(trimmed);
+    return trimmed === "" ? undefined : trimmed;
+  }
   throw new HubError(
     "Cannot use the Hub's token: found characters that no token has, expected one such as " +
       '"hf_…". Look at HF_TOKEN or the saved token',

@@ -9,7 +9,7 @@ import { isCommit, type RemoteFile, remoteFile } from "./remote_file.ts";
 import { Retries, type RetryLimits } from "./retry.ts";
 
 /** A listing that goes on after so many pages or files goes on for ever. */
-const MOST_PAGES = 2000;
+const MOST_PAGES = 500;
 const MOST_FILES = 1_000_000;
 /** Names that an error shows. */
 const MOST_NAMES = 5;

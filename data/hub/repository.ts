@@ -158,7 +158,8 @@ export class HubRepository implements Repository {
         files,
       });
     } catch (error) {
-      await this.#cache.forgetTree(commit); // its hashes and sizes may be what is wrong
+      // Its hashes and sizes may be what is wrong; where nothing may be removed, what went wrong first is told.
+      await this.#cache.forgetTree(commit).catch(() => {});
       throw error;
     }
   }

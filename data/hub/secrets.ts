@@ -7,14 +7,20 @@
 
 /** Shorter ones would be found in ordinary words. */
 const LEAST_CHARACTERS = 6;
+/** A part of a token from its start on is one too, where it is as long as this. */
+const TELLING_CHARACTERS = 10;
 const HIDDEN = "***";
 
-/** The tokens that this process was given, by their own text: not all of them begin with "hf_". */
-const known = new Set<string>();
+/** How to find the tokens that this process was given, by their beginnings: not all of them begin with "hf_". */
+const known = new Map<string, RegExp>();
 
-/** Has a token's own text masked in every message from now on. */
+/** Has a token's own text, plain or encoded, masked in every message from now on. */
 export function keepSecret(token: string): void {
-  if (token.length >= LEAST_CHARACTERS) known.add(token).add(encodeURIComponent(token));
+  if (token.length < LEAST_CHARACTERS) return;
+  for (const text of [token, encodeURIComponent(token), btoa(token)]) {
+    const start = text.slice(0, TELLING_CHARACTERS);
+    known.set(start, new RegExp(`${RegExp.escape(start)}[^\\s"'&,;)]*`, "gi"));
+  }
 }
 
 /** An address: what is before "@" in it, and what is behind "?" or "#", may be secret. */
@@ -33,7 +39,7 @@ const SHAPES = [
 /** `text` with `***` for tokens and passwords, and of addresses host and path only. */
 export function masked(text: string): string {
   let shown = text;
-  for (const secret of known) shown = shown.replaceAll(secret, HIDDEN);
+  for (const secret of known.values()) shown = shown.replaceAll(secret, HIDDEN);
   shown = shown.replaceAll(
     ADDRESS,
     (_, scheme, place, query) => scheme + place + (query === undefined ? "" : `${query[0]}…`),

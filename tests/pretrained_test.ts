@@ -44,13 +44,14 @@ Deno.test({
     const fetched = weights();
     assert(fetched > 0);
 
+    const model = "Model: somebody/tiny-vlm, from the Hugging Face Hub\n";
     const warm = await runScriptWith(env, "generate.ts", ...named);
-    assertEquals([warm.code, warm.stdout, warm.stderr], [0, cold.stdout, ""]);
+    assertEquals([warm.code, warm.stdout, warm.stderr], [0, cold.stdout, model]);
     assertEquals(weights(), fetched);
 
     const seen = hub.seen.length;
     const offline = await runScriptWith({ ...env, HF_HUB_OFFLINE: "1" }, "generate.ts", ...named);
-    assertEquals([offline.code, offline.stdout, offline.stderr], [0, cold.stdout, ""]);
+    assertEquals([offline.code, offline.stdout, offline.stderr], [0, cold.stdout, model]);
     assertEquals(hub.seen.length, seen);
     for (const dir of [data, out, cache]) await Deno.remove(dir, { recursive: true });
   },

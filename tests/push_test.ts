@@ -163,3 +163,19 @@ for (
     assert(!outcome.stderr.includes("hf_no"));
   });
 }
+
+Deno.test("push.ts shows no token that a server says, with --debug neither", async () => {
+  const echo: Route = async (request) => {
+    await request.body?.cancel();
+    const error = `no ${request.headers.get("Authorization")} \x1b[2J https://a.b/c?sig=secret`;
+    return Response.json({ error }, { status: 400, headers: { "X-Error-Message": `no ${token}` } });
+  };
+  await using hub = startHub(new HubStore(), [echo]);
+  const args = ["--checkpoint", GOLDEN, "--to", "me/golden"];
+  for (const more of [[], ["--debug"]]) {
+    const { code, stderr } = await push(hub, [...args, ...more]);
+    assertEquals(code, 1);
+    assertMatch(stderr, /status 400, "no /);
+    for (const secret of [token, "sig=secret", "\x1b"]) assert(!stderr.includes(secret), stderr);
+  }
+});

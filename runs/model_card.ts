@@ -62,16 +62,21 @@ function datasetNames(facts: CardFacts): string[] {
   return [...new Set(names)];
 }
 
-function pretrained(facts: CardFacts): string[] {
-  const { vit_model_type, lm_model_type, vlm_load_backbone_weights } = facts.config;
-  if (!vlm_load_backbone_weights) return [];
-  return [vit_model_type, lm_model_type].filter((name) => isHubName(name, facts));
+/** What gave the first weights, by names on the Hub or those of folders; none for a new model. */
+function origins({ config, run }: CardFacts): string[] {
+  const { vit_model_type, lm_model_type, vlm_load_backbone_weights } = config;
+  const { began_from: checkpoint } = run.description;
+  if (typeof checkpoint !== "string") {
+    return vlm_load_backbone_weights ? [vit_model_type, lm_model_type].map(publicName) : [];
+  }
+  const [, owner, name] = /models--(.+?)--([^/\\]+)[/\\]snapshots[/\\]/.exec(checkpoint) ?? [];
+  return [owner === undefined ? publicName(`/${checkpoint}`) : `${owner}/${name}`];
 }
 
 function metadata(facts: CardFacts) {
   const { name, license, run } = facts;
   const datasets = datasetNames(facts).filter((dataset) => isHubName(dataset, facts));
-  const backbones = pretrained(facts);
+  const bases = origins(facts).filter((name) => isHubName(name, facts));
   const dataset = publicName(evaluationData(facts) ?? "held-out questions");
   const accuracy = run.result && {
     task: { type: "visual-question-answering" },
@@ -84,7 +89,7 @@ function metadata(facts: CardFacts) {
     pipeline_tag: "image-text-to-text",
     tags: ["vision-language", "multimodal", "nanovlm", "webgpu"],
     ...(datasets.length > 0 ? { datasets } : {}),
-    ...(backbones.length > 0 ? { base_model: backbones } : {}),
+    ...(bases.length > 0 ? { base_model: bases } : {}),
     ...(accuracy
       ? {
         metrics: ["accuracy"],
@@ -164,8 +169,8 @@ function modelSection(facts: CardFacts): string {
     ...parts.map(([label, prefix, what]) => [label, what, counted(prefix)]),
     ["all", "float32", counted("")],
   ];
-  const backbones = pretrained(facts);
-  const start = backbones.length === 0 ? "" : `\n\nTraining began from ${backbones.join(" and ")}.`;
+  const bases = origins(facts).map(inline);
+  const start = bases.length === 0 ? "" : `\n\nTraining began from ${bases.join(" and ")}.`;
   return `## Model\n\n${table(rows, 2)}${start}`;
 }
 
@@ -197,6 +202,7 @@ const RECIPE = {
   questions_per_row: "questions of a picture",
   kind_balance: "balance of the kinds of questions",
   augmentation: "augmentation",
+  freeze: "frozen parts",
   initialization: "initialization",
   seed: "seed",
 } as const;
@@ -204,7 +210,8 @@ const RECIPE = {
 /** Values with which a key is not worth a line. */
 const OFF: Readonly<Record<string, unknown>> = { kind_balance: 0, augmentation: "none" };
 
-function recipeSection({ run, config }: CardFacts): string {
+function recipeSection(facts: CardFacts): string {
+  const { run, config } = facts;
   const { train, description } = run;
   const steps = stepsTaken(run);
   const { device } = description;
@@ -213,8 +220,10 @@ function recipeSection({ run, config }: CardFacts): string {
   if (Number.isNaN(steps) && Object.keys(train).length === 0) return "";
   const given = Object.entries(RECIPE)
     .filter(([key]) => key !== "epochs" || typeof train["max_training_steps"] !== "number")
-    .filter(([key]) => key !== "initialization" || !config.vlm_load_backbone_weights)
-    .filter(([key]) => train[key] !== undefined && train[key] !== OFF[key])
+    .filter(([key]) => key !== "initialization" || origins(facts).length === 0)
+    .filter(([key]) =>
+      train[key] !== undefined && train[key] !== OFF[key] && `${train[key]}` !== ""
+    )
     .map(([key, label]) => [label, String(train[key])]);
   const rows = [
     ...(Number.isNaN(steps) ? [] : [["steps", steps.toLocaleString("en")]]),

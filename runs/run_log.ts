@@ -23,6 +23,8 @@ import { EventFile } from "./tensorboard.ts";
 /** What is known of a run before its first step. */
 export interface RunDescription {
   readonly config: Config;
+  /** The folder of the model that the run began from; absent for a new one. */
+  readonly checkpoint?: string | undefined;
   /** Of the whole run. */
   readonly steps: number;
   readonly plan: TrainingPlan;
@@ -134,7 +136,7 @@ export class RunLog implements Disposable {
   /** Notes what is about to be trained, and on what. */
   begin(run: RunDescription): void {
     this.#run = run;
-    const { config, steps, plan, device, data } = run;
+    const { config, checkpoint = null, steps, plan, device, data } = run;
     this.write({
       run: {
         steps,
@@ -144,6 +146,7 @@ export class RunLog implements Disposable {
         runtime: `Deno ${Deno.version.deno}`,
         plan: planJson(plan),
         dataset_revisions: data.revisions,
+        began_from: checkpoint,
         config,
       },
     });

@@ -128,6 +128,22 @@ Deno.test("modelCard() links datasets and backbones that are on the Hub, and no 
   assertMatch(hub, /python generate.py --hf_model me\/model/);
 });
 
+Deno.test("modelCard() says which model the training began from", () => {
+  const from = (folder: string, settings = {}) => {
+    const [{ run, ...first } = {}, ...rest] = linesWith(settings);
+    return card([{ ...first, run: { ...run as object, began_from: folder } }, ...rest]);
+  };
+  const hub = from("/home/me/.cache/hub/models--some--base-vlm/snapshots/c0ffee", {
+    freeze: ["vision"],
+  });
+  assertMatch(hub, /^base_model:\n- some\/base-vlm$/m);
+  assertMatch(hub, /^Training began from some\/base-vlm\.$/m);
+  assertMatch(hub, /\| frozen parts \| vision \|/);
+  const own = from("models/first");
+  assertMatch(own, /^Training began from first\.$/m);
+  assertEquals(/base_model|initialization|frozen|\/home/.test(own), false);
+});
+
 Deno.test("modelCard() says of folders on somebody's machine only their names", () => {
   const text = card(linesWith({
     train_dataset_path: "/home/someone/secret/pictures",

@@ -11,6 +11,8 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ["GIF89a", "a GIF file"],
   ["II*\0", "a TIFF file"],
   ["MM\0*", "a TIFF file"],
+  ["II+\0", "a TIFF file"],
+  ["MM\0+", "a TIFF file"],
   ["BM", "a BMP file"],
   ["%PDF", "a PDF file"],
   ["PK\x03\x04", "a ZIP archive"],

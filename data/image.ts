@@ -2,27 +2,42 @@
  * Picture files to pixels: the first step from a dataset's row or a user's file to the model.
  *
  * `decodeImage()` finds the type from the first bytes, refuses absurd sizes, and hands the file to
- * png.ts, jpeg.ts, webp.ts or gif.ts. The pixels are those of Pillow's `convert("RGB")`: alpha is
- * dropped without blending, EXIF orientation is not applied.
+ * a decoder for each type. The pixels are those of Pillow's `convert("RGB")`, which are not blended
+ * with the alpha; colour profiles are not applied. `decodeUpright()` is what models are shown.
  */
+import { orientationOf, turned } from "./exif.ts";
 import { decodeGif } from "./gif.ts";
 import { readImageHeader } from "./image_header.ts";
 import { decodeJpeg } from "./jpeg.ts";
+import { decodeByMagick } from "./magick.ts";
 import { decodePng } from "./png.ts";
 import type { RgbImage } from "./rgb_image.ts";
+import { decodeTiff } from "./tiff.ts";
 import { decodeWebp } from "./webp.ts";
 
 export type { RgbImage } from "./rgb_image.ts";
 
 /** More pixels than this are refused before decoding: Pillow's limit for decompression bombs. */
 export const MAXIMUM_PIXELS = 178_956_970;
+/** More memory than this is not spent on decoding: enough for a phone's 108 megapixels as a JPEG. */
+const MAXIMUM_BYTES = 1e9;
+/** No side is longer; JPEG and GIF could not even say so. */
+const MAXIMUM_SIDE = 65_535;
 
 const DECODERS = {
   PNG: decodePng,
   JPEG: decodeJpeg,
   GIF: decodeGif,
   WebP: decodeWebp,
+  TIFF: decodeTiff,
+  BMP: decodeBmp,
 };
+
+/** As in Pillow a fourth byte is alpha only where the header has a mask for it. */
+async function decodeBmp(bytes: Uint8Array): Promise<RgbImage> {
+  const { alpha, ...image } = await decodeByMagick(bytes, "BMP");
+  return alpha && bytes[30] !== 0 ? { ...image, alpha } : image;
+}
 
 function explain(error: unknown): string {
   // What a trap of WebAssembly says, such as "unreachable", tells nobody anything.
@@ -31,25 +46,28 @@ function explain(error: unknown): string {
 }
 
 /**
- * Decodes a PNG, JPEG, WebP or GIF (its first frame) file.
+ * Decodes a PNG, JPEG, WebP, GIF (its first frame), TIFF (its first picture) or BMP file.
  *
  * @param bytes the whole file
  * @param name what to call the file in messages
  * @param maximumPixels the largest declared width times height that is decoded
- * @returns a picture of (height, width, 3) bytes
+ * @returns a picture of (height, width, 3) bytes, with its alpha where not all of it is opaque
  * @throws {SyntaxError} when the file is of another type, damaged or cut short
- * @throws {RangeError} when the declared size is zero or over `maximumPixels`
+ * @throws {RangeError} when the declared size is zero, over `maximumPixels` or takes over a gigabyte
  */
 export async function decodeImage(
   bytes: Uint8Array,
   name: string,
   maximumPixels: number = MAXIMUM_PIXELS,
 ): Promise<RgbImage> {
-  const { type, width, height } = readImageHeader(bytes, name);
-  if (width === 0 || height === 0 || width * height > maximumPixels) {
+  const { type, width, height, bytesPerPixel } = readImageHeader(bytes, name);
+  const most = Math.floor(Math.min(maximumPixels, MAXIMUM_BYTES / bytesPerPixel));
+  const isAbsurd = width === 0 || height === 0 || width * height > most;
+  if (isAbsurd || Math.max(width, height) > MAXIMUM_SIDE) {
     throw new RangeError(
       `Cannot decode image "${name}": found a declared size of ${width}x${height}, expected at ` +
-        `least 1x1 and at most ${maximumPixels} pixels. Resize the file, or leave it out.`,
+        `least 1x1, at most ${most} pixels in a ${type} file of its kind and ${MAXIMUM_SIDE} a ` +
+        `side. Resize the file, or leave it out.`,
     );
   }
   try {
@@ -58,8 +76,17 @@ export async function decodeImage(
     const found = explain(error);
     throw new SyntaxError(
       `Cannot decode image "${name}": found ${found}, expected a whole ${type} file. ` +
-        `The file is damaged or cut short.`,
+        `The file is damaged or cut short, or of a rare kind.`,
       { cause: error },
     );
   }
+}
+
+/**
+ * Decodes a file and turns the picture as its EXIF orientation says: what training, evaluation and
+ * answers see. Parameters and errors as of `decodeImage()`.
+ */
+export async function decodeUpright(bytes: Uint8Array, name: string): Promise<RgbImage> {
+  const image = await decodeImage(bytes, name);
+  return turned(image, orientationOf(bytes, readImageHeader(bytes, name).type));
 }

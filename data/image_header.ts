@@ -2,89 +2,133 @@
  * What kind of file some bytes are and how large a picture they declare, without decoding.
  * Used by image.ts, so that a wrong or oversized file is refused before any memory is spent.
  *
- * Source: the PNG (3rd edition), JPEG (T.81 annex B), GIF89a and WebP (RFC 9649) specifications.
+ * Source: the PNG (3rd edition), JPEG (T.81 annex B), GIF89a, WebP (RFC 9649) and TIFF 6.0
+ * specifications; of BMP the headers of OS/2 and Windows.
  */
 
 import { whatIs } from "./file_kind.ts";
+import { gifSize } from "./gif.ts";
 import { readJpegFrame } from "./jpeg_header.ts";
+import { readTiffTags, TAG } from "./tiff_tags.ts";
 
 /** The file types that `decodeImage()` reads. */
-export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP";
+export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP" | "TIFF" | "BMP";
 
-/** Type and declared size of a picture file. */
-export interface ImageHeader {
-  /** From the first bytes, whatever the name says. */
-  type: ImageType;
+interface Size {
   /** Pixels per line. */
   width: number;
   /** Lines. */
   height: number;
+  /** Memory that decoding takes for each pixel, at most. */
+  bytesPerPixel: number;
 }
 
-/** The types by what whatIs() calls them. */
-const TYPES: Readonly<Record<string, ImageType>> = {
-  "a PNG file": "PNG",
-  "a JPEG file": "JPEG",
-  "a GIF file": "GIF",
-  "a WebP file": "WebP",
-};
+/** Type and declared size of a picture file. */
+export interface ImageHeader extends Size {
+  /** From the first bytes, whatever the name says. */
+  type: ImageType;
+}
 
-type Size = { width: number; height: number } | undefined;
+/** The decoder's pixels with alpha, and a copy of them. */
+const TWO_COPIES = 8;
 
-function pngSize(view: DataView): Size {
+function pngSize(view: DataView): Size | undefined {
   if (view.byteLength < 33 || view.getUint32(12) !== 0x49484452) return undefined; // "IHDR"
-  return { width: view.getUint32(16), height: view.getUint32(20) };
+  const channels = [1, 0, 3, 1, 2, 0, 4][view.getUint8(25)] ?? 4;
+  const filtered = channels * view.getUint8(24) / 8;
+  return {
+    width: view.getUint32(16),
+    height: view.getUint32(20),
+    bytesPerPixel: filtered + 3 + (channels % 2 === 0 ? 1 : 0),
+  };
 }
 
-function gifSize(view: DataView): Size {
-  if (view.byteLength < 13) return undefined;
-  return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+function jpegSize(_: DataView, bytes: Uint8Array): Size | undefined {
+  const frame = readJpegFrame(bytes);
+  if (!frame) return undefined;
+  const { width, height, progressive, sampling } = frame;
+  return { width, height, bytesPerPixel: TWO_COPIES + (progressive ? 2 * sampling.length : 0) };
 }
 
-function webpSize(view: DataView): Size {
+function webpSize(view: DataView): Size | undefined {
   const chunk = view.byteLength >= 16 ? view.getUint32(12) : 0;
+  const bytesPerPixel = TWO_COPIES + 4;
   if (chunk === 0x56503820 /* "VP8 " */ && view.byteLength >= 30) {
     const width = view.getUint16(26, true) & 0x3fff;
-    return { width, height: view.getUint16(28, true) & 0x3fff };
+    return { width, height: view.getUint16(28, true) & 0x3fff, bytesPerPixel };
   }
   if (chunk === 0x5650384c /* "VP8L" */ && view.byteLength >= 25) {
     const bits = view.getUint32(21, true);
-    return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
+    return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1, bytesPerPixel };
   }
   if (chunk === 0x56503858 /* "VP8X" */ && view.byteLength >= 30) {
     const width = (view.getUint32(24, true) & 0xffffff) + 1;
-    return { width, height: (view.getUint32(26, true) >>> 8) + 1 };
+    return { width, height: (view.getUint32(26, true) >>> 8) + 1, bytesPerPixel };
   }
   return undefined;
 }
+
+function tiffSize(_: DataView, bytes: Uint8Array): Size {
+  const tags = readTiffTags(bytes);
+  const samples = (tags.get(TAG.samplesPerPixel) ?? 1) * (tags.get(TAG.bitsPerSample) ?? 1) / 8;
+  return {
+    width: tags.get(TAG.width) ?? 0,
+    height: tags.get(TAG.height) ?? 0,
+    bytesPerPixel: 2 * samples + TWO_COPIES,
+  };
+}
+
+function bmpSize(view: DataView): Size | undefined {
+  const bytesPerPixel = TWO_COPIES + 4;
+  if (view.byteLength < 26) return undefined;
+  if (view.getUint32(14, true) === 12) {
+    return { width: view.getUint16(18, true), height: view.getUint16(20, true), bytesPerPixel };
+  }
+  // Lines from above are told by a negative height.
+  const height = Math.abs(view.getInt32(22, true));
+  return { width: view.getUint32(18, true), height, bytesPerPixel };
+}
+
+type SizeReader = (view: DataView, bytes: Uint8Array) => Size | undefined;
+
+/** The types by what whatIs() calls them. */
+const TYPES: Readonly<Record<string, [ImageType, SizeReader]>> = {
+  "a PNG file": ["PNG", pngSize],
+  "a JPEG file": ["JPEG", jpegSize],
+  "a GIF file": ["GIF", (_, bytes) => ({ ...gifSize(bytes), bytesPerPixel: TWO_COPIES })],
+  "a WebP file": ["WebP", webpSize],
+  "a TIFF file": ["TIFF", tiffSize],
+  "a BMP file": ["BMP", bmpSize],
+};
 
 /**
  * Reads type and declared size from a picture file's first bytes.
  *
  * @param bytes the whole file, or at least its headers
  * @param name what to call the file in messages
- * @throws {SyntaxError} when the file is no PNG, JPEG, GIF or WebP, or its header is cut short
+ * @throws {SyntaxError} when the file is of another type, or its header is damaged or cut short
  */
 export function readImageHeader(bytes: Uint8Array, name: string): ImageHeader {
   const kind = whatIs(bytes);
-  const type = TYPES[kind];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let size: Size;
-  if (type === "PNG") size = pngSize(view);
-  else if (type === "JPEG") size = readJpegFrame(bytes);
-  else if (type === "GIF") size = gifSize(view);
-  else if (type === "WebP") size = webpSize(view);
-  else {
+  const known = TYPES[kind];
+  if (!known) {
     throw new SyntaxError(
-      `Cannot decode image "${name}": found ${kind}, expected a PNG, JPEG, GIF or WebP file. ` +
-        `Convert it to one of these, such as by: magick FILE FILE.png`,
+      `Cannot decode image "${name}": found ${kind}, expected a PNG, JPEG, GIF, WebP, TIFF or ` +
+        `BMP file. Convert it to one of these, such as by: magick FILE FILE.png`,
     );
   }
-  if (!size) {
-    throw new SyntaxError(
-      `Cannot decode image "${name}": found a ${type} file of ${bytes.length} bytes without a ` +
-        `readable size in its header, expected a whole ${type} file. The file is damaged or cut short.`,
-    );
+  const [type, readSize] = known;
+  let found = `a ${type} file of ${bytes.length} bytes without a readable size in its header`;
+  try {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const size = readSize(view, bytes);
+    if (size) return { type, ...size };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    found = error.message;
   }
-  return { type, width: size.width, height: size.height };
+  throw new SyntaxError(
+    `Cannot decode image "${name}": found ${found}, expected a whole ${type} file. ` +
+      `The file is damaged or cut short.`,
+  );
 }

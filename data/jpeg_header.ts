@@ -1,6 +1,6 @@
 /**
  * What a JPEG file says of itself before its first scan, and how many scans it has, without
- * decoding. Used by image_header.ts for the size and by jpeg.ts to choose and to refuse.
+ * decoding. Used by image_header.ts for the size, by exif.ts, and by jpeg.ts to choose and to refuse.
  *
  * Source: ITU-T T.81, annex B.
  */
@@ -11,13 +11,18 @@ export interface JpegFrame {
   width: number;
   /** Lines. */
   height: number;
-  /** Colour components: 1, 3, or 4 for CMYK. */
-  components: number;
+  /** Whether all of it is held in memory until the last scan. */
+  progressive: boolean;
+  /** Whether it is packed by arithmetic coding. */
+  arithmetic: boolean;
+  /** Of each colour component, how often it is sampled: across in the upper four bits, down in the lower. */
+  sampling: number[];
 }
 
-/** Markers of frame headers: 0xc0 to 0xcf but for tables and an extension. */
-function isFrameMarker(marker: number): boolean {
-  return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+/** A part of the file from after its length on. */
+interface Segment {
+  marker: number;
+  data: Uint8Array;
 }
 
 /** Markers without a segment: 0x01, restarts, and the start of the image. */
@@ -26,26 +31,47 @@ function isBare(marker: number): boolean {
 }
 
 /**
+ * The segments in order, those of all scans among them. Bytes between segments, of which damaged
+ * files and some cameras' have a few, are stepped over, as every decoder does.
+ */
+export function* jpegSegments(bytes: Uint8Array): Generator<Segment> {
+  let at = 2;
+  while ((at = bytes.indexOf(0xff, at)) >= 0 && at + 4 <= bytes.length) {
+    const marker = bytes[at + 1] ?? 0;
+    if (marker === 0xff) at += 1; // fill bytes may stand before a marker
+    else if (marker === 0xd9) return;
+    else if (marker === 0 || isBare(marker)) at += 2; // 0 follows an 0xff that is data
+    else {
+      const end = at + 2 + (bytes[at + 2] ?? 0) * 256 + (bytes[at + 3] ?? 0);
+      yield { marker, data: bytes.subarray(at + 4, end) };
+      at = end;
+    }
+  }
+}
+
+/** Markers of frame headers: 0xc0 to 0xcf but for tables and an extension. */
+function isFrameMarker(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+}
+
+/**
  * The frame header, or nothing where there is none before the first scan.
  *
  * @param bytes the whole file, or its beginning
  */
 export function readJpegFrame(bytes: Uint8Array): JpegFrame | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 2;
-  while (at + 10 <= view.byteLength) {
-    if (view.getUint8(at) !== 0xff) return undefined;
-    const marker = view.getUint8(at + 1);
-    if (marker === 0xff) at += 1; // fill bytes may stand before a marker
-    else if (isBare(marker)) at += 2;
-    else if (marker === 0xd9 || marker === 0xda) return undefined;
-    else if (isFrameMarker(marker)) {
-      return {
-        height: view.getUint16(at + 5),
-        width: view.getUint16(at + 7),
-        components: view.getUint8(at + 9),
-      };
-    } else at += 2 + view.getUint16(at + 2);
+  for (const { marker, data } of jpegSegments(bytes)) {
+    if (marker === 0xda) return undefined;
+    if (!isFrameMarker(marker)) continue;
+    if (data.length < 6) return undefined;
+    const [, high = 0, low = 0, wide = 0, narrow = 0, components = 0] = data;
+    return {
+      height: high * 256 + low,
+      width: wide * 256 + narrow,
+      progressive: (marker & 3) === 2,
+      arithmetic: marker > 0xc8,
+      sampling: Array.from({ length: components }, (_, i) => data[7 + 3 * i] ?? 0),
+    };
   }
   return undefined;
 }
@@ -53,16 +79,6 @@ export function readJpegFrame(bytes: Uint8Array): JpegFrame | undefined {
 /** The number of scans; segments, such as a thumbnail's, are stepped over. */
 export function countJpegScans(bytes: Uint8Array): number {
   let scans = 0;
-  let at = 2;
-  while ((at = bytes.indexOf(0xff, at)) >= 0 && at + 4 <= bytes.length) {
-    const marker = bytes[at + 1] ?? 0;
-    if (marker === 0xff) at += 1;
-    else if (marker === 0xd9) break;
-    else if (marker === 0 || isBare(marker)) at += 2; // 0 follows an 0xff that is data
-    else {
-      if (marker === 0xda) scans++;
-      at += 2 + (bytes[at + 2] ?? 0) * 256 + (bytes[at + 3] ?? 0);
-    }
-  }
+  for (const { marker } of jpegSegments(bytes)) if (marker === 0xda) scans++;
   return scans;
 }

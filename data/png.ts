@@ -1,23 +1,17 @@
 /**
  * PNG files to pixels, called by image.ts: every colour type, bit depth and interlacing.
  *
- * The result is Pillow's `Image.open(file).convert("RGB")`: alpha and transparency are dropped,
+ * The result is Pillow's `Image.open(file).convert("RGB")`, with the alpha that it drops beside it:
  * 16-bit colour keeps its high byte, and 16-bit grey, which Pillow opens as whole numbers, is
- * cut off at 255. A library could not give the last: the ones at hand keep the high byte.
+ * cut off at 255. A library could not give the last: the ones at hand keep the high byte. As in
+ * Pillow, damage counts only before and in the pixels: nothing of what follows them is needed.
  *
  * Source: PNG specification, 3rd edition, sections 5 (chunks), 7 to 10 (filters, interlace).
  */
-import { crc32, inflateSync } from "node:zlib";
+import { constants, crc32, inflateSync } from "node:zlib";
+import { CHANNELS, type PngHeader, type PngParts, PngPicture } from "./png_picture.ts";
 import type { RgbImage } from "./rgb_image.ts";
 
-/** Samples per pixel, by colour type. */
-const CHANNELS: Readonly<Record<number, number>> = {
-  0: 1,
-  2: 3,
-  3: 1,
-  4: 2,
-  6: 4,
-};
 const DEPTHS: Readonly<Record<number, readonly number[]>> = {
   0: [1, 2, 4, 8, 16],
   2: [8, 16],
@@ -37,41 +31,38 @@ const ADAM7 = [
   [0, 1, 1, 2],
 ] as const;
 
-interface Header {
-  width: number;
-  height: number;
-  depth: number;
-  colourType: number;
-  interlaced: boolean;
-}
-
 interface Chunk {
   type: string;
   data: Uint8Array;
 }
 
-/** Yields the chunks up to IEND, checking lengths and checksums. */
-function* readChunks(bytes: Uint8Array): Generator<Chunk> {
+/**
+ * Yields the chunks up to the last with pixels, checking the checksums of those before the pixels.
+ *
+ * @throws {SyntaxError} saying what was found, where there are no pixels before the damage
+ */
+export function* readChunks(bytes: Uint8Array): Generator<Chunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 8;
-  while (at + 12 <= bytes.length) {
+  let seesPixels = false;
+  for (let at = 8; at + 8 < bytes.length;) {
     const length = view.getUint32(at);
     const end = at + 8 + length;
-    if (end + 4 > bytes.length) break;
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
+    const isPixels = type === "IDAT";
+    if (seesPixels && !isPixels) return;
+    seesPixels = isPixels;
+    if (!isPixels && end + 4 > bytes.length) break;
+    if (!isPixels && crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
       throw new SyntaxError(`a wrong checksum in its ${type} chunk`);
     }
-    if (type === "IEND") return;
     yield { type, data: bytes.subarray(at + 8, end) };
     at = end + 4;
   }
-  throw new SyntaxError(
-    `an end of file after ${bytes.length} bytes, before its IEND chunk`,
-  );
+  if (seesPixels) return;
+  throw new SyntaxError(`an end of file after ${bytes.length} bytes, before its IDAT chunk`);
 }
 
-function parseHeader(data: Uint8Array): Header {
+function parseHeader(data: Uint8Array): PngHeader {
   if (data.length !== 13) {
     throw new SyntaxError("an IHDR chunk of the wrong length");
   }
@@ -98,33 +89,33 @@ function parseHeader(data: Uint8Array): Header {
   };
 }
 
-interface Parts {
-  header: Header;
-  palette: Uint8Array | undefined;
-  compressed: Uint8Array;
-}
-
-function readParts(bytes: Uint8Array): Parts {
-  let header: Header | undefined;
+function readParts(bytes: Uint8Array): PngParts {
+  let header: PngHeader | undefined;
   let palette: Uint8Array | undefined;
+  let transparency: Uint8Array | undefined;
   const compressed: Uint8Array[] = [];
   for (const { type, data } of readChunks(bytes)) {
     if (type === "IHDR" && header) throw new SyntaxError("two IHDR chunks");
     else if (type === "IHDR") header = parseHeader(data);
     else if (type === "PLTE") palette = data;
+    else if (type === "tRNS") transparency = data;
     else if (type === "IDAT") compressed.push(data);
   }
   if (!header || compressed.length === 0) {
     throw new SyntaxError("no IHDR or no IDAT chunk");
   }
-  const length = compressed.reduce((sum, part) => sum + part.length, 0);
-  const joined = new Uint8Array(length);
+  return { header, palette, transparency, compressed: joined(compressed) };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1 && parts[0]) return parts[0];
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
-  for (const part of compressed) {
-    joined.set(part, at);
+  for (const part of parts) {
+    all.set(part, at);
     at += part.length;
   }
-  return { header, palette, compressed: joined };
+  return all;
 }
 
 /** The predictor of filter 4: whichever of left, above and upper left is nearest to their plane. */
@@ -160,49 +151,14 @@ function unfilter(
   }
 }
 
-/** Reads sample `index` of a line as Pillow's `convert("RGB")` would see it, from 0 to 255. */
-function sampleReader(
-  header: Header,
-): (line: Uint8Array, index: number) => number {
-  const { depth, colourType } = header;
-  if (depth === 8) return (line, index) => line[index] ?? 0;
-  if (depth === 16) {
-    if (colourType !== 0) return (line, index) => line[2 * index] ?? 0;
-    return (line, index) => (line[2 * index] ? 255 : line[2 * index + 1] ?? 0);
-  }
-  const mask = (1 << depth) - 1;
-  const scale = colourType === 3 ? 1 : 255 / mask;
-  return (line, index) => {
-    const bit = index * depth;
-    return (((line[bit >> 3] ?? 0) >> (8 - depth - (bit & 7))) & mask) * scale;
-  };
-}
-
-/** Writes one sample group at a pixel's place in the picture. */
-function pixelWriter(parts: Parts, data: Uint8Array) {
-  const { colourType } = parts.header;
-  const channels = CHANNELS[colourType] ?? 1;
-  const read = sampleReader(parts.header);
-  const palette = parts.palette ?? new Uint8Array();
-  return (line: Uint8Array, pixel: number, to: number) => {
-    const first = read(line, pixel * channels);
-    for (let c = 0; c < 3; c++) {
-      let value = first;
-      if (colourType === 3) value = palette[3 * first + c] ?? 0; // black beyond the palette's end
-      else if (channels >= 3 && c > 0) value = read(line, pixel * channels + c);
-      data[to + c] = value;
-    }
-  };
-}
-
 /** Bytes of one filtered line without its filter byte. */
-function lineBytes(header: Header, width: number): number {
+function lineBytes(header: PngHeader, width: number): number {
   return Math.ceil(
     width * (CHANNELS[header.colourType] ?? 1) * header.depth / 8,
   );
 }
 
-function passes(header: Header) {
+function passes(header: PngHeader) {
   const all = header.interlaced ? ADAM7 : [[0, 0, 1, 1]] as const;
   return all.map(([x0, y0, dx, dy]) => {
     const columns = Math.max(0, Math.ceil((header.width - x0) / dx));
@@ -233,7 +189,11 @@ function inflate(compressed: Uint8Array, expected: number): Uint8Array {
   let filtered: Uint8Array;
   try {
     const length = expected + SPARE_BYTES;
-    filtered = inflateSync(compressed, { maxOutputLength: length, chunkSize: length });
+    filtered = inflateSync(compressed, {
+      maxOutputLength: length,
+      chunkSize: length,
+      finishFlush: constants.Z_SYNC_FLUSH, // the checksum at the end may be missing
+    });
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new SyntaxError(`more than the ${expected} bytes of lines that belong`, { cause });
@@ -246,7 +206,7 @@ function inflate(compressed: Uint8Array, expected: number): Uint8Array {
  * Decodes a PNG file.
  *
  * @param bytes the whole file
- * @returns a picture of (height, width, 3) bytes
+ * @returns a picture of (height, width, 3) bytes, with its alpha
  * @throws {SyntaxError} saying what was found, when the file is damaged or cut short
  */
 export function decodePng(bytes: Uint8Array): RgbImage {
@@ -261,26 +221,18 @@ export function decodePng(bytes: Uint8Array): RgbImage {
     0,
   );
   const filtered = inflate(parts.compressed, expected);
-  const data = new Uint8Array(header.width * header.height * 3); // (height, width, 3)
-  const write = pixelWriter(parts, data);
+  const picture = new PngPicture(parts);
   const pixelBytes = Math.max(1, lineBytes(header, 1));
   let at = 0;
   for (const { x0, y0, dx, dy, columns, lines, bytes: length } of steps) {
     let above: Uint8Array = new Uint8Array(length);
     for (let row = 0; row < lines; row++) {
-      const line = new Uint8Array(
-        filtered.buffer,
-        filtered.byteOffset + at + 1,
-        length,
-      );
+      const line = filtered.subarray(at + 1, at + 1 + length);
       unfilter(filtered[at] ?? 0, line, above, pixelBytes);
-      const start = ((y0 + row * dy) * header.width + x0) * 3;
-      for (let pixel = 0; pixel < columns; pixel++) {
-        write(line, pixel, start + pixel * dx * 3);
-      }
+      picture.write(line, columns, { start: (y0 + row * dy) * header.width + x0, step: dx });
       above = line;
       at += length + 1;
     }
   }
-  return { width: header.width, height: header.height, data };
+  return picture.image;
 }

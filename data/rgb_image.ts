@@ -11,25 +11,44 @@ export interface RgbImage {
   height: number;
   /** (height, width, 3), bytes from 0 to 255. */
   data: Uint8Array;
+  /** (height, width), from 0 (transparent) to 255, where not all of it is opaque. */
+  alpha?: Uint8Array;
 }
 
 /**
- * Drops every fourth byte: alpha is thrown away, not blended, as Pillow's `convert("RGB")` does.
+ * Takes colours and alpha apart; the array that is given becomes the colours', for a picture may
+ * be hundreds of megabytes large.
  *
- * @param rgba (height, width, 4)
+ * @param rgba (height, width, 4), in a buffer of its own
  */
-export function dropAlpha(
-  rgba: ArrayLike<number>,
-  width: number,
-  height: number,
+export function splitAlpha(
+  rgba: Uint8Array<ArrayBuffer> | Uint8ClampedArray<ArrayBuffer>,
+  { width, height }: Size,
 ): RgbImage {
-  const data = new Uint8Array(width * height * 3); // (height, width, 3)
-  for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
-    data[to] = rgba[from] ?? 0;
-    data[to + 1] = rgba[from + 1] ?? 0;
-    data[to + 2] = rgba[from + 2] ?? 0;
+  const pixels = width * height;
+  let alpha: Uint8Array | undefined;
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const from = 4 * pixel, to = 3 * pixel;
+    const opacity = rgba[from + 3] ?? 255;
+    if (opacity !== 255) (alpha ??= new Uint8Array(pixels).fill(255))[pixel] = opacity;
+    rgba[to] = rgba[from] ?? 0;
+    rgba[to + 1] = rgba[from + 1] ?? 0;
+    rgba[to + 2] = rgba[from + 2] ?? 0;
   }
-  return { width, height, data };
+  const data = new Uint8Array(rgba.buffer.transfer(3 * pixels)); // (height, width, 3)
+  return { width, height, data, ...(alpha ? { alpha } : {}) };
+}
+
+/** The picture on a white ground, as Pillow's `alpha_composite` lays it there. */
+export function overWhite({ width, height, data, alpha }: RgbImage): RgbImage {
+  if (!alpha) return { width, height, data };
+  const result = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const opacity = alpha[Math.floor(i / 3)] ?? 255;
+    const sum = (data[i] ?? 0) * opacity + 255 * (255 - opacity) + 128;
+    result[i] = (sum + (sum >> 8)) >> 8; // sum / 255, rounded
+  }
+  return { width, height, data: result };
 }
 
 /** Width and height in pixels. */
@@ -57,21 +76,27 @@ export function requireWithin({ x, y, width, height }: Place, canvas: Size): voi
 }
 
 /**
- * Puts a frame on a black canvas.
+ * Puts a frame on a canvas that is transparent and of one colour.
  *
  * @throws {SyntaxError} when it reaches beyond
  */
 export function placeOnCanvas(
-  { width, height, data }: RgbImage,
+  image: RgbImage,
   { x, y }: Pick<Place, "x" | "y">,
-  canvas: Size,
+  canvas: Size & { colour?: readonly number[] },
 ): RgbImage {
-  requireWithin({ x, y, width, height }, canvas);
-  if (width === canvas.width && height === canvas.height) return { width, height, data };
-  const result = new Uint8Array(canvas.width * canvas.height * 3); // (height, width, 3)
-  for (let line = 0; line < height; line++) {
-    const pixels = data.subarray(line * width * 3, (line + 1) * width * 3);
-    result.set(pixels, ((y + line) * canvas.width + x) * 3);
+  const { width, height } = canvas;
+  requireWithin({ ...image, x, y }, canvas);
+  if (width === image.width && height === image.height) return image;
+  const data = new Uint8Array(width * height * 3); // (height, width, 3)
+  if (canvas.colour) { for (let i = 0; i < data.length; i += 3) data.set(canvas.colour, i); }
+  const alpha = new Uint8Array(width * height);
+  for (let line = 0; line < image.height; line++) {
+    const [from, to] = [line * image.width, (line + 1) * image.width];
+    const place = (y + line) * width + x;
+    data.set(image.data.subarray(3 * from, 3 * to), 3 * place);
+    if (image.alpha) alpha.set(image.alpha.subarray(from, to), place);
+    else alpha.fill(255, place, place + image.width);
   }
-  return { ...canvas, data: result };
+  return { width, height, data, alpha };
 }

@@ -25,7 +25,7 @@ export interface DecodedRgba {
   /** Lines. */
   height: number;
   /** (height, width, 4) */
-  data: ArrayLike<number>;
+  data: Uint8ClampedArray<ArrayBuffer>;
 }
 
 /** After a picture of more bytes than this the instance with its memory is given up. */

@@ -8,12 +8,12 @@
 import factory from "@jsquash/webp/codec/dec/webp_dec.js";
 import { readImageHeader } from "./image_header.ts";
 import {
-  dropAlpha,
   type Place,
   placeOnCanvas,
   requireWithin,
   type RgbImage,
   type Size,
+  splitAlpha,
 } from "./rgb_image.ts";
 import { WasmDecoder } from "./wasm.ts";
 
@@ -22,70 +22,67 @@ const decoder = new WasmDecoder(
   "@jsquash/webp/codec/dec/webp_dec.wasm",
 );
 
-/** Bytes of an ANMF chunk before the frame's own chunks. */
+/** Bytes of an ANMF chunk's data before the frame's own chunks. */
 const FRAME_HEADER_BYTES = 16;
+/** Bits in a VP8X chunk. */
+const HAS_ALPHA = 0x10;
+const IS_ANIMATED = 0x02;
 
-/** Finds a chunk among those from `start` to the end of the file. */
-function findChunk(bytes: Uint8Array, start: number, types: readonly string[]) {
+/** A chunk of the container. */
+interface Chunk {
+  type: string;
+  data: Uint8Array;
+}
+
+/** Yields the whole chunks from `start` to the end. */
+export function* riffChunks(bytes: Uint8Array, start: number): Generator<Chunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = start; at + 8 <= bytes.length;) {
     const end = at + 8 + view.getUint32(at + 4, true);
-    if (end > bytes.length) break;
+    if (end > bytes.length) return;
     const type = String.fromCharCode(...bytes.subarray(at, at + 4));
-    if (types.includes(type)) return bytes.subarray(at, end);
+    yield { type, data: bytes.subarray(at + 8, end) };
     at = end + end % 2;
   }
-  throw new SyntaxError(`no whole ${types.map((type) => `"${type}"`).join(" or ")} chunk`);
 }
 
-/** A file of one frame's own chunk; alpha, which is dropped, may stand in another. */
-function stillFile(chunk: Uint8Array): Uint8Array {
-  const file = new Uint8Array(12 + chunk.length + chunk.length % 2);
-  file.set(new TextEncoder().encode("RIFF\0\0\0\0WEBP"));
-  new DataView(file.buffer).setUint32(4, file.length - 8, true);
-  file.set(chunk, 12);
-  return file;
-}
-
-/** The first frame of an animation, and where on the canvas it belongs. */
+/** The first frame of an animation as a file of its own, and where on the canvas it belongs. */
 function firstFrame(bytes: Uint8Array, canvas: Size): { file: Uint8Array; place: Place } {
-  const frame = findChunk(bytes, 30, ["ANMF"]);
-  if (frame.length < 8 + FRAME_HEADER_BYTES) throw new SyntaxError("a frame without a header");
+  const frame = [...riffChunks(bytes, 12)].find(({ type }) => type === "ANMF")?.data;
+  if (!frame) throw new SyntaxError('no whole "ANMF" chunk');
+  if (frame.length < FRAME_HEADER_BYTES) throw new SyntaxError("a frame without a header");
   const number = (at: number) =>
     frame.slice(at, at + 3).reduceRight((sum, byte) => sum * 256 + byte);
-  const place = {
-    x: 2 * number(8),
-    y: 2 * number(11),
-    width: number(14) + 1,
-    height: number(17) + 1,
-  };
+  const place = { x: 2 * number(0), y: 2 * number(3), width: number(6) + 1, height: number(9) + 1 };
   requireWithin(place, canvas);
-  const file = stillFile(findChunk(frame, 8 + FRAME_HEADER_BYTES, ["VP8 ", "VP8L"]));
-  const { width, height } = readImageHeader(file, "frame");
-  if (width !== place.width || height !== place.height) {
-    throw new SyntaxError(
-      `a frame of ${width}x${height} in place of ${place.width}x${place.height}`,
-    );
-  }
+  const chunks = frame.subarray(FRAME_HEADER_BYTES);
+  const file = new Uint8Array(30 + chunks.length);
+  file.set(new TextEncoder().encode("RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0"));
+  new DataView(file.buffer).setUint32(4, file.length - 8, true);
+  file[20] = HAS_ALPHA;
+  file.set(frame.subarray(6, 12), 24); // the width and the height
+  file.set(chunks, 30);
   return { file, place };
 }
 
 async function decodeStill(bytes: Uint8Array): Promise<RgbImage> {
   const { image } = await decoder.decode(bytes);
-  return dropAlpha(image.data, image.width, image.height);
+  return splitAlpha(image.data, image);
 }
 
 /**
  * Decodes a WebP file, of an animation the first frame.
  *
  * @param bytes the whole file
- * @returns a picture of (height, width, 3) bytes
+ * @returns a picture of (height, width, 3) bytes, with its alpha
  * @throws {SyntaxError} saying what was found, when the file is damaged or cut short
  */
 export async function decodeWebp(bytes: Uint8Array): Promise<RgbImage> {
-  const isAnimated = bytes[15] === 0x58 && ((bytes[20] ?? 0) & 2) !== 0; // the X of "VP8X"
-  if (!isAnimated) return await decodeStill(bytes);
+  const isExtended = bytes[15] === 0x58; // the X of "VP8X"
+  const flags = bytes[20] ?? 0;
+  if (!isExtended || (flags & IS_ANIMATED) === 0) return await decodeStill(bytes);
   const canvas = readImageHeader(bytes, "canvas");
   const { file, place } = firstFrame(bytes, canvas);
-  return placeOnCanvas(await decodeStill(file), place, canvas);
+  const { alpha, ...image } = placeOnCanvas(await decodeStill(file), place, canvas);
+  return flags & HAS_ALPHA && alpha ? { ...image, alpha } : image;
 }

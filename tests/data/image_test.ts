@@ -26,11 +26,10 @@ function largestDifference(image: RgbImage, expected: Uint8Array): number {
 }
 
 for (const [name, { file, width, height, rgb }] of Object.entries(awkward.files)) {
-  const tolerance = name === "j_cmyk.jpg" ? 3 : 0; // another decoder's inverse DCT
   Deno.test(`decodeImage() gives Pillow's pixels for ${name}`, async () => {
     const image = await decodeImage(fromBase64(file), name);
     assertEquals([image.width, image.height], [width, height]);
-    assertLessOrEqual(largestDifference(image, fromBase64(rgb)), tolerance);
+    assertEquals(largestDifference(image, fromBase64(rgb)), 0);
   });
 }
 
@@ -52,8 +51,7 @@ Deno.test({
   ignore: !photos,
   async fn() {
     const refused: Record<string, string> = {
-      "chessboard_GRAY_U16.tif": "a TIFF file",
-      "multipage_rgb.tif": "a TIFF file",
+      "multipage_rgb.tif": "64 bits a colour", // Pillow does not read it either
       "truncated.jpg": "Premature end of JPEG file",
     };
     let decoded = 0;
@@ -68,7 +66,7 @@ Deno.test({
         decoded++;
       }
     }
-    assertEquals(decoded, 17);
+    assertEquals(decoded, 18);
   },
 });
 
@@ -77,8 +75,6 @@ const wrong: [string, Uint8Array, string][] = [
   ["empty.png", new Uint8Array(), "an empty file"],
   ["text.png", new TextEncoder().encode("This is not a picture: été."), "a text file"],
   ["noise.png", Uint8Array.of(0xfe, 0xdc, 0x00, 0x01, 0xff), "fe dc 00 01 ff"],
-  ["a.bmp", new TextEncoder().encode("BM\0\0\0\0"), "a BMP file"],
-  ["a.tif", new TextEncoder().encode("II*\0\0\0\0\0"), "a TIFF file"],
   ["a.avif", text("\0\0\0\x20ftypavif\0\0\0\0"), "an AVIF file"],
   ["a.heic", text("\0\0\0\x20ftypheic\0\0\0\0"), "a HEIC file"],
   ["a.mp4", text("\0\0\0\x20ftypisom\0\0\0\0"), "an MP4 or like file"],
@@ -94,7 +90,9 @@ const wrong: [string, Uint8Array, string][] = [
 for (const [name, bytes, found] of wrong) {
   Deno.test(`decodeImage() names ${name} and finds ${found}`, async () => {
     const error = await assertRejects(() => decodeImage(bytes, name), SyntaxError, found);
-    assert(error.message.includes(name) && error.message.includes("PNG, JPEG, GIF or WebP"));
+    assert(
+      error.message.includes(name) && error.message.includes("PNG, JPEG, GIF, WebP, TIFF or BMP"),
+    );
   });
 }
 
@@ -181,11 +179,10 @@ Deno.test("decodeImage() refuses a file that hides a large picture, at once", as
   const hidden = patched(still, 21, 0xff, 0xff, 0xff, 0x0f); // its VP8L says 16,384 x 16,384
   const deep = pngOfSize(11_000, 11_000);
   const files: [string, Uint8Array][] = [
-    ["too few for its", patched(jpeg, frameAt + 5, ...size)],
+    ["too few for its", patched(jpeg, frameAt + 5, 0x11, 0x11, 0x33, 0x33)],
     ["scans, more than 100", bytesOf(jpeg.subarray(0, -2), ...scans, end)],
-    ["beyond the 24x16 canvas", patched(gif, gifFrameAt(gif) + 5, ...size)],
-    ["too few for a frame", patched(patched(gif, gifFrameAt(gif) + 5, ...size), 6, ...size)],
-    ["in place of 24x16", animateWebp([hidden], frame, { width: 40, height: 40 })],
+    ["too few for a frame", patched(gif, gifFrameAt(gif) + 5, ...size)],
+    ["gives up on", animateWebp([hidden], frame, { width: 40, height: 40 })],
     ["beyond the 26x40 canvas", animateWebp([still], frame, { width: 26, height: 40 })],
     ["beyond the 40x40 canvas", animateWebp([hidden], huge, { width: 40, height: 40 })],
     ["two IHDR chunks", withChecksums(bytesOf(pngOfSize(9, 9).subarray(0, 33), deep.subarray(8)))],

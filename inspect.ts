@@ -172,9 +172,9 @@ async function withLength(
   const isSet = args.texts("set").some((setting) => /^\s*lm_max_length\s*=/.test(setting));
   const isOwn = spec === train.train_dataset_path;
   if (isSet || isOwn || vlm.vlm_load_backbone_weights) return { vlm, train };
-  const isRemote = defaultLimit(spec) === DEFAULT_HUB_LIMIT;
+  const mostRows = Math.max(defaultLimit(spec), args.number("limit") ?? 0);
   const { questions_per_row: questionsPerRow } = train;
-  const { lengths } = await readFacts([dataset], { tokenizer, questionsPerRow, isRemote });
+  const { lengths } = await readFacts([dataset], { tokenizer, questionsPerRow, mostRows });
   return { vlm: { ...vlm, lm_max_length: rowLength(lengths) }, train };
 }
 
@@ -235,10 +235,9 @@ async function writePage(
   { dataset, config, tokenizer, tokenizerName, split }: Task,
   { survey, command }: { survey: Survey; command: string },
 ): Promise<void> {
-  const { vit_img_size: side, vit_pixel_mean: mean, vit_pixel_std: std } = config.vlm;
-  const { lm_max_length: length, lm_padding_side: padding } = config.vlm;
+  const { vit_img_size: side, lm_max_length: length, lm_padding_side: padding } = config.vlm;
   const { questions_per_row: questionsPerRow } = config.train;
-  const processor = new ImageProcessor(side, { mean, std });
+  const processor = new ImageProcessor(config.vlm);
   const collator = new VQACollator(tokenizer, length, processor, padding);
   const tools = { tokenizer, collator, questionsPerRow };
   const samples = await readSamples(dataset, survey.samples, tools);

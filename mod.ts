@@ -38,8 +38,7 @@
  * using device = await Device.open();
  * using model = await fromPretrained(device, "checkpoints/quickstart");
  * const tokenizer = await tokenizerFor(model.config.lm_tokenizer);
- * const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
- * const processor = new ImageProcessor(vit_img_size, { mean, std });
+ * const processor = new ImageProcessor({ ...model.config, image_alpha: "white" });
  * const ids = tokenizer.encode(vqaPrompt("what colour is it?"));
  * using generator = new Generator(model);
  * const [answer = []] = await generator.generate({
@@ -64,9 +63,7 @@
  *   tokenizer: vlm.lm_tokenizer,
  *   maxLength: vlm.lm_max_length,
  *   paddingSide: vlm.lm_padding_side,
- *   imageSize: vlm.vit_img_size,
- *   mean: vlm.vit_pixel_mean,
- *   std: vlm.vit_pixel_std,
+ *   pictures: vlm,
  *   batchSize: 8,
  *   seed: 0,
  * });
@@ -99,8 +96,9 @@ export type { DatasetOptions, Split } from "./data/datasets.ts";
 export { HubError, type HubOptions, openRepository, parseRepositoryName } from "./data/hub.ts";
 export type { DownloadProgress, RangeReader, Repository } from "./data/hub.ts";
 export type { RepositoryFile, RepositoryName } from "./data/hub.ts";
-export { decodeImage, type RgbImage } from "./data/image.ts";
-export { ImageProcessor, mmstarPrompt, type Normalization, vqaPrompt } from "./data/processor.ts";
+export { decodeImage, decodeUpright, type RgbImage } from "./data/image.ts";
+export { ImageProcessor, mmstarPrompt, vqaPrompt } from "./data/processor.ts";
+export type { Normalization, PictureSettings } from "./data/processor.ts";
 export { byteTokenizer, loadTokenizer, StreamingDecoder, tokenizerFor } from "./data/tokenizer.ts";
 export type { Tokenizer } from "./data/tokenizer.ts";
 export { batches, MMStarCollator, VQACollator } from "./data/collator.ts";

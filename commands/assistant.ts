@@ -4,7 +4,7 @@
  * What generate.ts does for one question, and what mod.ts gives programs: three lines from a folder to an answer. Source:
  * generate.py of nanoVLM v0.1.
  */
-import { decodeImage, type RgbImage } from "../data/image.ts";
+import { decodeUpright, type RgbImage } from "../data/image.ts";
 import { ImageProcessor, vqaPrompt } from "../data/processor.ts";
 import type { PretrainedOptions } from "../data/pretrained.ts";
 import { StreamingDecoder, type Tokenizer } from "../data/tokenizer.ts";
@@ -50,8 +50,7 @@ export class Assistant implements Disposable {
 
   /** Use `load()`. */
   constructor(readonly model: VisionLanguageModel, readonly tokenizer: Tokenizer) {
-    const { vit_img_size, vit_pixel_mean: mean, vit_pixel_std: std } = model.config;
-    this.#processor = new ImageProcessor(vit_img_size, { mean, std });
+    this.#processor = new ImageProcessor({ ...model.config, image_alpha: "white" });
     this.#generator = new Generator(model);
   }
 
@@ -164,9 +163,9 @@ export async function readPicture(path: string): Promise<RgbImage> {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const found = cause instanceof Deno.errors.NotFound ? "no such file" : reason;
     throw new Error(
-      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP or GIF file; check the path`,
+      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP, GIF, TIFF or BMP file; check the path`,
       { cause },
     );
   }
-  return await decodeImage(bytes, path);
+  return await decodeUpright(bytes, path);
 }

@@ -7,7 +7,7 @@ import { augment, type Augmentation } from "./augmentation.ts";
 import { type SkippedRow, tooManyBad } from "./bad_rows.ts";
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { ImageCache } from "./image_cache.ts";
-import { ImageProcessor } from "./processor.ts";
+import { ImageProcessor, type PictureSettings } from "./processor.ts";
 import { Random } from "./random.ts";
 import type { ReadSample, SampleSource } from "./sample_reader.ts";
 import { tokenizerFor } from "./tokenizer.ts";
@@ -20,12 +20,8 @@ export interface BuilderOptions {
   maxLength: number;
   /** Where shorter rows are padded. Default "left", as nanoVLM v0.1. */
   paddingSide?: PaddingSide;
-  /** Pixels per side, S. */
-  imageSize: number;
-  /** Of the pixel values. Defaults 0 and 1, as nanoVLM v0.1. */
-  mean?: number;
-  /** Deviation of the pixel values. */
-  std?: number;
+  /** How pictures are made ready; their side is S. */
+  pictures: PictureSettings;
   /** Random changes to the pictures. Default "none", as nanoVLM v0.1. */
   augmentation?: Augmentation;
   /** Rows per batch, B. */
@@ -78,9 +74,9 @@ export class BatchBuilder {
    * @throws {RangeError} when an option is out of range
    */
   static async open(options: BuilderOptions, source: SampleSource): Promise<BatchBuilder> {
-    const { mean = 0, std = 1, paddingSide = "left" } = options;
+    const { paddingSide = "left" } = options;
     const tokenizer = await tokenizerFor(options.tokenizer);
-    const processor = new ImageProcessor(options.imageSize, { mean, std });
+    const processor = new ImageProcessor(options.pictures);
     const collator = new VQACollator(tokenizer, options.maxLength, processor, paddingSide);
     return new BatchBuilder(source, collator, options);
   }

@@ -4,9 +4,9 @@
  *
  * Source: nanoVLM v0.1, data/processors.py and data/datasets.py.
  */
-import { decodeImage } from "./image.ts";
+import { decodeUpright } from "./image.ts";
 import { resize } from "./resize.ts";
-import type { RgbImage } from "./rgb_image.ts";
+import { overWhite, placeOnCanvas, type RgbImage } from "./rgb_image.ts";
 
 /** The prompt of a free question; the answer follows without a space. */
 export function vqaPrompt(question: string): string {
@@ -51,33 +51,54 @@ export function toPixels(image: RgbImage, normalization: Normalization): Float32
   return pixels;
 }
 
+/** How pictures are made ready: keys of a VLMConfig, which may be given whole. */
+export interface PictureSettings {
+  /** Pixels per side of what the encoder sees. */
+  readonly vit_img_size: number;
+  /** Of pixel values from 0 to 1. Defaults 0 and 1, as nanoVLM v0.1. */
+  readonly vit_pixel_mean?: number;
+  /** Deviation of the pixel values. */
+  readonly vit_pixel_std?: number;
+  /**
+   * "squeeze", the default and nanoVLM's way, gives a picture the encoder's shape; "pad" keeps its
+   * shape and lays it in the middle of a white ground: white as paper is, and as the ground under
+   * transparent pictures, so that no second colour appears where there was none.
+   */
+  readonly image_fit?: "squeeze" | "pad";
+  /** Whether alpha is dropped, the default and nanoVLM's way, or the picture laid over white. */
+  readonly image_alpha?: "drop" | "white";
+}
+
+const WHITE: readonly number[] = [255, 255, 255];
+
 /** Makes pictures of any kind and size ready for the vision encoder. */
 export class ImageProcessor {
   /** Width and height in pixels of what the encoder sees. */
   readonly imageSize: number;
+  readonly #settings: PictureSettings;
   readonly #values: Float32Array;
 
   /**
    * Sets up the processor.
    *
-   * @param imageSize pixels per side
-   * @param normalization nanoVLM v0.1 uses mean 0 and deviation 1, the default
+   * @param settings a model's configuration, or the part of it that is about pictures
    * @throws {RangeError} when a number is out of range
    */
-  constructor(imageSize: number, normalization: Normalization = { mean: 0, std: 1 }) {
-    const { mean, std } = normalization;
-    if (!Number.isInteger(imageSize) || imageSize < 1 || !Number.isFinite(mean) || !(std > 0)) {
+  constructor(settings: PictureSettings) {
+    const { vit_img_size: side, vit_pixel_mean: mean = 0, vit_pixel_std: std = 1 } = settings;
+    if (!Number.isInteger(side) || side < 1 || !Number.isFinite(mean) || !(std > 0)) {
       throw new RangeError(
-        `Cannot make image processor: found image size "${imageSize}", mean "${mean}", std ` +
+        `Cannot make image processor: found image size "${side}", mean "${mean}", std ` +
           `"${std}", expected a whole size from 1 on, a finite mean and a positive std`,
       );
     }
-    this.imageSize = imageSize;
-    this.#values = byteValues(normalization);
+    this.imageSize = side;
+    this.#settings = settings;
+    this.#values = byteValues({ mean, std });
   }
 
   /**
-   * Decodes a file, if it is one, and resizes to the encoder's size.
+   * Decodes a file, if it is one, and brings it to the encoder's size and shape.
    *
    * @param image a picture file's bytes, or a picture
    * @param name what to call it in messages
@@ -86,8 +107,23 @@ export class ImageProcessor {
    * @throws {RangeError} when its declared size is absurd
    */
   async square(image: Uint8Array | RgbImage, name: string): Promise<RgbImage> {
-    const decoded = image instanceof Uint8Array ? await decodeImage(image, name) : image;
-    return resize(decoded, this.imageSize, this.imageSize);
+    const decoded = image instanceof Uint8Array ? await decodeUpright(image, name) : image;
+    const opaque = this.#settings.image_alpha === "white" ? overWhite(decoded) : decoded;
+    return this.#settings.image_fit === "pad"
+      ? this.#padded(opaque)
+      : resize(opaque, this.imageSize, this.imageSize);
+  }
+
+  /** The picture in its own shape, in the middle of the ground. */
+  #padded(image: RgbImage): RgbImage {
+    const side = this.imageSize;
+    const longer = Math.max(image.width, image.height);
+    const [width = 1, height = 1] = [image.width, image.height]
+      .map((pixels) => Math.max(1, Math.round(pixels * side / longer)));
+    const place = { x: Math.floor((side - width) / 2), y: Math.floor((side - height) / 2) };
+    const canvas = { width: side, height: side, colour: WHITE };
+    const { data } = placeOnCanvas(resize(image, width, height), place, canvas);
+    return { width: side, height: side, data };
   }
 
   /**

@@ -3,14 +3,15 @@
 // save_model of the Python package safetensors, which keeps one name of tied weights.
 import { whatIs } from "../data/file_kind.ts";
 import { patchesPerSide, VLM_FIELDS, type VLMConfig } from "./config.ts";
-import { formatVLMConfig, parseVLMConfig } from "./config_file.ts";
+import { formatVLMConfig, METADATA_KEYS, parseVLMConfig } from "./config_file.ts";
 import { listed } from "./fields.ts";
-import { type Checksums, writeBeside } from "./saved_files.ts";
 import {
   CheckpointError,
   openSafetensors,
   type SafetensorsFile,
   type TensorSource,
+  writeAll,
+  writeBeside,
   writeSafetensors,
 } from "./safetensors.ts";
 
@@ -181,10 +182,10 @@ export function readJson(path: string): unknown {
 
 // portable.ts puts there what Python refuses to find in config.json.
 function withMetadata(config: VLMConfig, { metadata, path }: SafetensorsFile): VLMConfig {
-  const side = metadata.get("lm_padding_side");
-  if (side === undefined) return config;
-  const { check } = VLM_FIELDS.lm_padding_side;
-  return { ...config, lm_padding_side: check(side, `use "lm_padding_side" of ${path}`) };
+  const found = METADATA_KEYS.filter((key) => metadata.has(key));
+  const read = (key: typeof found[0]) =>
+    VLM_FIELDS[key].check(metadata.get(key), `use "${key}" of ${path}`);
+  return { ...config, ...Object.fromEntries(found.map((key) => [key, read(key)])) };
 }
 
 // Tied weights have one tensor. Where a file holds both names the head's counts: Python loads it last.
@@ -266,7 +267,6 @@ export interface SaveOptions {
  *
  * Each of the two files takes its name only when it is whole. `load` is asked for one parameter after the other.
  *
- * @returns their checksums
  * @throws {RangeError} if a parameter does not have as many elements as the configuration says
  */
 export async function saveCheckpoint(
@@ -274,7 +274,7 @@ export async function saveCheckpoint(
   config: VLMConfig,
   load: ParameterSource,
   { frequencies = rotaryFrequencies(config), metadata = {} }: SaveOptions = {},
-): Promise<Checksums> {
+): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const tied = config.lm_tie_weights;
   const tensors: TensorSource[] = expectedParameters(config).map((
@@ -289,9 +289,11 @@ export async function saveCheckpoint(
     shape: [frequencies.length],
     data: frequencies,
   });
-  const texts = { ...metadata, ...(tied ? { [EMBEDDING]: HEAD } : {}) };
-  const model = await writeSafetensors(`${dir}/model.safetensors`, tensors, texts);
+  await writeSafetensors(
+    `${dir}/model.safetensors`,
+    tensors,
+    { ...metadata, ...(tied ? { [EMBEDDING]: HEAD } : {}) },
+  );
   const text = new TextEncoder().encode(formatVLMConfig(config));
-  const json = await writeBeside(`${dir}/config.json`, (put) => put(text));
-  return { "model.safetensors": model, "config.json": json };
+  await writeBeside(`${dir}/config.json`, (file) => writeAll(file, text));
 }

@@ -16,11 +16,14 @@ const LATER_KEYS = [
   "vlm_extra_tokens",
 ];
 
+/** Keys that may stand in the header of a checkpoint's weights: portable.ts puts there what Python refuses to find. */
+export const METADATA_KEYS = ["lm_padding_side", "image_fit", "image_alpha"] as const;
+
 // Ours: left out of config.json at these initial values, since Python's VLMConfig(**json) rejects keys it does not know.
 const OWN_KEYS: ReadonlyArray<keyof VLMConfig> = [
   "vit_pixel_mean",
   "vit_pixel_std",
-  "lm_padding_side",
+  ...METADATA_KEYS,
 ];
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -17,14 +17,13 @@ const LOSS_SCALE = "loss_scale";
  *
  * Steps under way are waited for; the file takes its name when it is whole.
  *
- * @returns its checksum
  * @throws {DeviceError}
  * @throws {Error} where it cannot be written
  */
-export async function saveTrainingState(path: string, trainer: Trainer): Promise<string> {
+export async function saveTrainingState(path: string, trainer: Trainer): Promise<void> {
   const tensors = stateTensors(trainer);
   const ahead = new ReadAhead(trainer.model.device, tensors);
-  return await writeSafetensors(
+  await writeSafetensors(
     path,
     [...tensors].map(([name, { shape }]) => ({ name, shape, data: () => ahead.load(name) })),
   );

@@ -73,6 +73,13 @@ export interface VLMConfig {
    * at one place, the distance tells a small model how long the answer will be, and alone, unpadded, it answers badly.
    */
   readonly lm_padding_side: "left" | "right";
+  /**
+   * How a picture gets the encoder's square shape: squeezed, or in its own shape on a white ground.
+   * Ours; nanoVLM knows "squeeze" only.
+   */
+  readonly image_fit: "squeeze" | "pad";
+  /** What becomes of transparency: dropped, or laid over white. Ours; nanoVLM knows "drop" only. */
+  readonly image_alpha: "drop" | "white";
 }
 
 /** Patches along a side of an image; pixels that fill none are left out, as SigLIP's 384 pixels leave 6 of 14. */
@@ -121,4 +128,6 @@ export const VLM_FIELDS: Fields<VLMConfig> = {
   vit_pixel_mean: number(0),
   vit_pixel_std: number(1, 0, true),
   lm_padding_side: choice("left", ["left", "right"]),
+  image_fit: choice("squeeze", ["squeeze", "pad"]),
+  image_alpha: choice("drop", ["drop", "white"]),
 };

@@ -4,7 +4,6 @@
  * Between train.ts and model/checkpoint.ts. Source: the evaluation branch of train() in nanoVLM v0.1, train.py.
  */
 import { openCheckpoint } from "../model/checkpoint.ts";
-import type { Checksums } from "../model/saved_files.ts";
 import type { VisionLanguageModel } from "../model/vision_language_model.ts";
 
 /** What decides which model is better. */
@@ -19,17 +18,11 @@ export class BestModel {
   #step = 0;
   #quality: Quality | undefined;
   #isNewest = false;
-  /** Of its files, as they were saved; undefined before there is one. */
-  files: Checksums | undefined;
 
   /** Keeps models in `folder`; the best one of a resumed run is there already. */
-  constructor(
-    readonly folder: string,
-    best?: Quality & { readonly step: number; readonly files?: Checksums | undefined },
-  ) {
+  constructor(readonly folder: string, best?: Quality & { readonly step: number }) {
     this.#quality = best;
     this.#step = best?.step ?? 0;
-    this.files = best?.files;
   }
 
   /** What the best model reached; undefined before there is one. */

@@ -220,10 +220,7 @@ function defaultTask({ dataset }: Samples): Task {
 }
 
 function collators({ config }: VisionLanguageModel, tokenizer: Tokenizer, task: Task) {
-  const processor = new ImageProcessor(config.vit_img_size, {
-    mean: config.vit_pixel_mean,
-    std: config.vit_pixel_std,
-  });
+  const processor = new ImageProcessor(config);
   const promptOf = task === "mmstar" ? mmstarPrompt : vqaPrompt;
   return {
     processor,

@@ -4,9 +4,9 @@
  * Between eval.ts's answers and train.ts's report. Ours.
  */
 import type { Samples } from "../data/datasets.ts";
-import { decodeImage } from "../data/image.ts";
+import { decodeUpright } from "../data/image.ts";
 import { encodePng } from "../data/png_encoder.ts";
-import { denoCommand, printable } from "../data/terminal.ts";
+import { denoCommand } from "../data/terminal.ts";
 import { shellWord } from "./report.ts";
 
 /** A question with the model's answer and the true one. */
@@ -52,7 +52,7 @@ export async function savePicture(
   folder: string,
 ): Promise<string> {
   const { image, imageName } = await samples.at(index);
-  const picture = image instanceof Uint8Array ? await decodeImage(image, imageName) : image;
+  const picture = image instanceof Uint8Array ? await decodeUpright(image, imageName) : image;
   const path = `${folder}/example.png`;
   await Deno.writeFile(path, encodePng(picture));
   return path;
@@ -60,7 +60,6 @@ export async function savePicture(
 
 /** The command that asks the model in `folder` about a picture, to be pasted into a shell. */
 export function generateCommand(picture: string, question: string, folder: string): string {
-  const asked = printable(question.replaceAll(/\s+/g, " "));
-  const words = ["run", "-A", "generate.ts", picture, asked, "--checkpoint", folder];
+  const words = ["run", "-A", "generate.ts", picture, question, "--checkpoint", folder];
   return denoCommand(words.map(shellWord).join(" "));
 }

@@ -125,7 +125,17 @@ function introduction({ name, config, run }: CardFacts): string {
 A small vision-language model: an image and a question go in, an answer comes out. It has ${
     millions(parametersOf(config, ""))
   } parameters${origin} Its files are those of PyTorch's [nanoVLM](https://github.com/huggingface/nanoVLM) v0.1, which \
-reads them too.${score}`;
+reads them too.${groundNote(config)}${score}`;
+}
+
+/** What a reader in Python has to do, whose nanoVLM squeezes pictures and drops their transparency. */
+function groundNote({ image_fit, image_alpha }: VLMConfig): string {
+  const ways = [
+    ...(image_fit === "pad" ? ["in their own shape, in the middle of a white square"] : []),
+    ...(image_alpha === "white" ? ["with transparency laid over white"] : []),
+  ];
+  if (ways.length === 0) return "";
+  return ` It learned from pictures ${ways.join(" and ")}: for PyTorch, make them so first.`;
 }
 
 /** Elements of all parameters whose names begin so. */

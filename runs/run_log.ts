@@ -222,8 +222,11 @@ export class RunLog implements Disposable {
 
   /** Writes pictures as the model sees them, but no larger than a page needs. */
   async #savePictures(samples: Samples, examples: readonly Example[]): Promise<void> {
-    const seen = this.#run?.config.vlm.vit_img_size ?? MOST_PIXELS;
-    const processor = new ImageProcessor(Math.min(seen, MOST_PIXELS));
+    const seen = { vit_img_size: MOST_PIXELS, ...this.#run?.config.vlm };
+    const processor = new ImageProcessor({
+      ...seen,
+      vit_img_size: Math.min(seen.vit_img_size, MOST_PIXELS),
+    });
     await Deno.mkdir(`${this.folder}/${EXAMPLES_FOLDER}`, { recursive: true });
     for (const { index } of examples) {
       const { image, imageName } = await samples.at(index);

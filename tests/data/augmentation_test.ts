@@ -87,7 +87,7 @@ async function withDots(use: (options: LoaderOptions) => Promise<void>): Promise
       questionsPerRow: "all",
       tokenizer: "bytes",
       maxLength: 24,
-      imageSize: 6,
+      pictures: { vit_img_size: 6 },
       batchSize: 8,
       augmentation: "shift_flip",
       seed: 1,

@@ -20,7 +20,7 @@ const golden: { vqa: (Golden & { max_length: number })[]; mmstar: Golden } = JSO
 
 const EOS = "<|endoftext|>";
 
-const processor = new ImageProcessor(2);
+const processor = new ImageProcessor({ vit_img_size: 2 });
 
 function ready(index: number, question: string, answer: string): ReadySample {
   const image = { width: 2, height: 2, data: new Uint8Array(12).fill(51 * index) };
@@ -105,7 +105,7 @@ Deno.test("collators refuse no samples, pictures of another size and lengths und
     RangeError,
     "no samples",
   );
-  const large = new VQACollator(TOY_TOKENIZER, 40, new ImageProcessor(3));
+  const large = new VQACollator(TOY_TOKENIZER, 40, new ImageProcessor({ vit_img_size: 3 }));
   assertThrows(() => large.collate([ready(0, "q", "a")]), TypeError, "2x2");
   for (const length of [1, 2.5]) {
     assertThrows(() => new VQACollator(TOY_TOKENIZER, length, processor), RangeError);
@@ -114,7 +114,11 @@ Deno.test("collators refuse no samples, pictures of another size and lengths und
 
 Deno.test("batches() keeps the order and ends with a smaller batch", async () => {
   const samples = await Samples.open(await openDataset("shapes", "validation", { rows: 3 }), "all");
-  const collator = new MMStarCollator(byteTokenizer(), new ImageProcessor(16), vqaPrompt);
+  const collator = new MMStarCollator(
+    byteTokenizer(),
+    new ImageProcessor({ vit_img_size: 16 }),
+    vqaPrompt,
+  );
   const seen: number[][] = [];
   for await (const batch of batches(samples, collator, 5)) {
     seen.push([...batch.sampleIndices]);
@@ -132,7 +136,7 @@ Deno.test({
   async fn() {
     const tokenizer = await loadTokenizer(smollm2!);
     const samples = await Samples.open(await openDataset(easyVqa!, "validation"), "first");
-    const collator = new VQACollator(tokenizer, 79, new ImageProcessor(8));
+    const collator = new VQACollator(tokenizer, 79, new ImageProcessor({ vit_img_size: 8 }));
     const { value: batch } = await batches(samples, collator, 4).next();
     for (let b = 0; b < 4; b++) {
       const labels = batch.labels.slice(b * 79, (b + 1) * 79).filter((id: number) => id !== -100);

@@ -204,7 +204,7 @@ Deno.test("a network that fails stops the loader instead of counting rows as bad
       questionsPerRow: "first",
       tokenizer: "bytes",
       maxLength: 48,
-      imageSize: 8,
+      pictures: { vit_img_size: 8 },
       batchSize: 3,
       seed: 0,
       workers: 0,

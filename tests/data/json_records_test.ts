@@ -202,7 +202,7 @@ Deno.test("the loader counts bad lines and goes on", () =>
         questionsPerRow,
         tokenizer: "bytes",
         maxLength: 48,
-        imageSize: 8,
+        pictures: { vit_img_size: 8 },
         batchSize: 10,
         seed: 0,
         workers: 0,

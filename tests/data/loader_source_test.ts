@@ -9,7 +9,7 @@ const OPTIONS: BatchOptions = {
   questionsPerRow: "first",
   tokenizer: "bytes",
   maxLength: 48,
-  imageSize: 8,
+  pictures: { vit_img_size: 8 },
   batchSize: 10,
 };
 const THREADS = { builders: 2, ahead: 4 };
@@ -82,7 +82,10 @@ for (const role of ["reader", "builder"] as const) {
       const source = await openWorkers(OPTIONS, THREADS, scripts);
       while (await size() === 0) await pause(2);
       source.close();
-      const wrong = { ...OPTIONS, ...(role === "reader" ? { imageSize: 0 } : { dataset: "/no" }) };
+      const wrong = {
+        ...OPTIONS,
+        ...(role === "reader" ? { pictures: { vit_img_size: 0 } } : { dataset: "/no" }),
+      };
       await assertRejects(() => openWorkers(wrong, THREADS, scripts));
       await pause(50);
       const before = await size();

@@ -14,7 +14,7 @@ const SHAPES: LoaderOptions = {
   questionsPerRow: "all",
   tokenizer: "bytes",
   maxLength: 48,
-  imageSize: 8,
+  pictures: { vit_img_size: 8 },
   batchSize: 6,
   seed: 1,
   workers: 0,
@@ -240,7 +240,7 @@ for (const workers of [0, 1]) {
       withLoader({ workers, ...changes }, () => Promise.resolve());
     await assertRejects(open({ dataset: "/no/such" }), Error, "/no/such");
     await assertRejects(open({ tokenizer: "/no/such" }), Error, "/no/such");
-    await assertRejects(open({ imageSize: 0 }), RangeError, "image size");
+    await assertRejects(open({ pictures: { vit_img_size: 0 } }), RangeError, "image size");
     await assertRejects(open({ maxLength: 0 }), RangeError, "maximum length");
     await assertRejects(open({ batchSize: 41 }), RangeError, "40 samples");
     await assertRejects(open({ batchSize: 0 }), RangeError, "batch size");

@@ -194,7 +194,7 @@ Deno.test("the loader counts the rows of a broken page and goes on, until they a
       questionsPerRow: "first",
       tokenizer: "bytes",
       maxLength: 48,
-      imageSize: 8,
+      pictures: { vit_img_size: 8 },
       batchSize: 10,
       seed: 0,
       workers: 0,

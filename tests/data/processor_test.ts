@@ -32,19 +32,61 @@ Deno.test("toPixels() subtracts the mean and divides by the deviation", () => {
 
 Deno.test("ImageProcessor goes from a file to the golden numbers", async () => {
   const golden = readSafetensors(new URL("images/v01_resize_64.safetensors", GOLDEN));
-  const pixels = await new ImageProcessor(64).process(goldenImage("0_rgb.png"), "0_rgb.png");
+  const pixels = await new ImageProcessor({ vit_img_size: 64 }).process(
+    goldenImage("0_rgb.png"),
+    "0_rgb.png",
+  );
   assertEquals(pixels, new Float32Array(golden.get("0_rgb.png")!.data.buffer));
 });
 
 Deno.test("ImageProcessor names a file that it cannot read", async () => {
   const text = new TextEncoder().encode("hello");
-  await assertRejects(() => new ImageProcessor(8).process(text, "a.png"), SyntaxError, '"a.png"');
+  await assertRejects(
+    () => new ImageProcessor({ vit_img_size: 8 }).process(text, "a.png"),
+    SyntaxError,
+    '"a.png"',
+  );
 });
 
 Deno.test("ImageProcessor refuses settings out of range and pictures of another size", () => {
-  assertThrows(() => new ImageProcessor(0), RangeError);
-  assertThrows(() => new ImageProcessor(8, { mean: 0, std: 0 }), RangeError);
-  assertThrows(() => new ImageProcessor(8, { mean: NaN, std: 1 }), RangeError);
+  assertThrows(() => new ImageProcessor({ vit_img_size: 0 }), RangeError);
+  assertThrows(() => new ImageProcessor({ vit_img_size: 8, vit_pixel_std: 0 }), RangeError);
+  assertThrows(() => new ImageProcessor({ vit_img_size: 8, vit_pixel_mean: NaN }), RangeError);
   const small = { width: 4, height: 4, data: new Uint8Array(48) };
-  assertThrows(() => new ImageProcessor(8).write(small, new Float32Array(192)), TypeError);
+  assertThrows(
+    () => new ImageProcessor({ vit_img_size: 8 }).write(small, new Float32Array(192)),
+    TypeError,
+  );
+});
+
+const processors = (sides: number) => ({
+  padded: new ImageProcessor({ vit_img_size: sides, image_fit: "pad" }),
+  squeezed: new ImageProcessor({ vit_img_size: sides }),
+  overWhite: new ImageProcessor({ vit_img_size: sides, image_alpha: "white" }),
+});
+
+Deno.test("ImageProcessor squeezes a picture, or keeps its shape on white", async () => {
+  const black = { width: 400, height: 100, data: new Uint8Array(3 * 400 * 100) };
+  const { padded, squeezed } = processors(8);
+  assertEquals(new Set((await squeezed.square(black, "a")).data), new Set([0]));
+  const lines = Array.from({ length: 8 }, (_, y) => y === 3 || y === 4 ? 0 : 255);
+  const wide = await padded.square(black, "a");
+  assertEquals([...wide.data], lines.flatMap((byte) => Array(24).fill(byte)));
+  const tall = await padded.square({ ...black, width: 100, height: 400 }, "a");
+  assertEquals([...tall.data], Array(8).fill(lines.flatMap((byte) => [byte, byte, byte])).flat());
+  const line = await padded.square({ width: 1, height: 1000, data: new Uint8Array(3000) }, "a");
+  assertEquals(line.data.filter((byte) => byte === 0).length, 3 * 8);
+  const square = { width: 8, height: 8, data: Uint8Array.from({ length: 192 }, (_, i) => i) };
+  assertEquals(await padded.square(square, "a"), await squeezed.square(square, "a"));
+});
+
+Deno.test("ImageProcessor drops alpha, or lays the picture over white", async () => {
+  const data = Uint8Array.of(10, 20, 30, 10, 20, 30, 10, 20, 30, 10, 20, 30);
+  const image = { width: 2, height: 2, data, alpha: Uint8Array.of(0, 128, 255, 1) };
+  const { squeezed, overWhite } = processors(2);
+  assertEquals((await squeezed.square(image, "a")).data, data);
+  // Pillow's alpha_composite over white.
+  const expected = [255, 255, 255, 132, 137, 142, 10, 20, 30, 254, 254, 254];
+  assertEquals([...(await overWhite.square(image, "a")).data], expected);
+  assertEquals([...data.slice(0, 3)], [10, 20, 30], "the picture itself stays");
 });

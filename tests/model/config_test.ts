@@ -173,6 +173,8 @@ const PUBLISHED = {
 const UNNAMED = {
   vit_pixel_mean: 0,
   vit_pixel_std: 1,
+  image_fit: "squeeze",
+  image_alpha: "drop",
   lm_padding_side: "left",
   val_dataset_path: null,
   eval_datasets: [],
@@ -264,5 +266,7 @@ Deno.test("VLM_FIELDS has nanoVLM's keys in nanoVLM's order, then ours", () => {
     "vit_pixel_mean",
     "vit_pixel_std",
     "lm_padding_side",
+    "image_fit",
+    "image_alpha",
   ]);
 });

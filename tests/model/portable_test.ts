@@ -6,7 +6,13 @@ import { portableModel } from "../../model/portable.ts";
 import { seededRandom } from "../gradcheck.ts";
 import { SMALL } from "./small_model.ts";
 
-const OWN_KEYS = ["vit_pixel_mean", "vit_pixel_std", "lm_padding_side"];
+const OWN_KEYS = [
+  "vit_pixel_mean",
+  "vit_pixel_std",
+  "lm_padding_side",
+  "image_fit",
+  "image_alpha",
+] as const;
 
 /** Saves a random model, makes it portable and hands over both folders. */
 async function portable(
@@ -35,18 +41,20 @@ Deno.test("portableModel() takes the weights as they are where nothing is ours",
   });
 });
 
-Deno.test("portableModel() writes only keys that Python knows, and openCheckpoint() finds the padding again", async () => {
+Deno.test("portableModel() writes only keys that Python knows, and openCheckpoint() finds the others again", async () => {
   const own: VLMConfig = {
     ...SMALL,
     vit_pixel_mean: 0.5,
     vit_pixel_std: 0.25,
     lm_padding_side: "right",
+    image_fit: "pad",
+    image_alpha: "white",
   };
   await portable(own, ({ folder, config }) => {
     for (const key of OWN_KEYS) assert(!Object.hasOwn(JSON.parse(config), key), key);
     using checkpoint = openCheckpoint(folder);
-    const { vit_pixel_mean, vit_pixel_std, lm_padding_side } = checkpoint.config;
-    assertEquals([vit_pixel_mean, vit_pixel_std, lm_padding_side], [0, 1, "right"]);
+    const found = OWN_KEYS.map((key) => checkpoint.config[key]);
+    assertEquals(found, [0, 1, "right", "pad", "white"]);
   });
 });
 

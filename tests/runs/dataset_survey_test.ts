@@ -80,7 +80,7 @@ Deno.test("surveyDataset() counts exactly what is good, too long and left out", 
 Deno.test("surveyDataset() agrees with what training cuts", async () => {
   const dataset = await mixed();
   const survey = await surveyDataset(dataset, OPTIONS);
-  const collator = new VQACollator(tokenizer, MAX_LENGTH, new ImageProcessor(8));
+  const collator = new VQACollator(tokenizer, MAX_LENGTH, new ImageProcessor({ vit_img_size: 8 }));
   const tools = { tokenizer, collator, questionsPerRow: "all" as const };
   const samples = await readSamples(dataset, [0, 2, 4, 7, 8], tools);
   const turns = samples.flatMap(({ turns }) => turns);
@@ -198,7 +198,12 @@ Deno.test("surveyText() and surveyJson() do with a dataset of which nothing is g
 
 Deno.test("readSamples() marks the answer's tokens and the end as learned, and padding as none", async () => {
   for (const side of ["left", "right"] as const) {
-    const collator = new VQACollator(tokenizer, MAX_LENGTH, new ImageProcessor(8), side);
+    const collator = new VQACollator(
+      tokenizer,
+      MAX_LENGTH,
+      new ImageProcessor({ vit_img_size: 8 }),
+      side,
+    );
     const tools = { tokenizer, collator, questionsPerRow: "all" as const };
     const [sample] = await readSamples(await mixed(), [4], tools);
     const [first, second] = sample!.turns;

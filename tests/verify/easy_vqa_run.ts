@@ -29,7 +29,7 @@ export async function trainOnEasyVqa(data: string): Promise<Curves> {
   const device = await Device.open();
   const options = { training: true };
   const model = await VisionLanguageModel.fromPretrained(device, `${GOLDEN}v01_a`, options);
-  const processor = new ImageProcessor(model.config.vit_img_size);
+  const processor = new ImageProcessor(model.config);
   const collator = new VQACollator(TOY_TOKENIZER, T, processor);
   const trainer = new Trainer(model, new AdamW(model.store));
   const ours: number[] = [];

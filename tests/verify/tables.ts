@@ -61,7 +61,7 @@ function compareChoices(report: CaseReport, name: string, json: Json): void {
 const EOS = "<|endoftext|>";
 
 async function compareBatches(report: CaseReport, name: string, json: Json): Promise<void> {
-  const processor = new ImageProcessor(1);
+  const processor = new ImageProcessor({ vit_img_size: 1 });
   const vqa = json.find("vqa")?.items ?? [];
   const mmstar = json.find("mmstar");
   for (const golden of vqa) {

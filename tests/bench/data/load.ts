@@ -9,7 +9,7 @@ import { Loader } from "../../../data/loader.ts";
 export interface Load {
   readonly dataset: string;
   readonly tokenizer: string;
-  readonly imageSize: number;
+  readonly pictures: { readonly vit_img_size: number };
   readonly batchSize: number;
   readonly workers: number;
   readonly bufferBytes: number;

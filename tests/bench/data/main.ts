@@ -112,7 +112,7 @@ async function measureThroughput(
   const warmUp = BATCH_SIZE * (3 + 2 * workers);
   const samples = args.number("samples") ?? 1000;
   const loaded = await inProcess({
-    ...{ dataset, tokenizer, workers, batchSize: BATCH_SIZE, imageSize: 224 },
+    ...{ dataset, tokenizer, workers, batchSize: BATCH_SIZE, pictures: { vit_img_size: 224 } },
     bufferBytes: 16 * MEBIBYTE,
     cacheBytes: 0,
     ...{ warmUp, samples, looks: [warmUp + samples] },
@@ -135,7 +135,7 @@ async function measureMemory(
   console.error(`memory over ${samples} samples`);
   const looks = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1].map((share) => share * samples);
   const { residentBytes } = await inProcess({
-    ...{ dataset, tokenizer, workers: 1, batchSize: BATCH_SIZE, imageSize: 64 },
+    ...{ dataset, tokenizer, workers: 1, batchSize: BATCH_SIZE, pictures: { vit_img_size: 64 } },
     bufferBytes: 16 * MEBIBYTE,
     cacheBytes: 16 * MEBIBYTE,
     warmUp: 0,

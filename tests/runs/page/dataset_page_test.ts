@@ -31,7 +31,7 @@ async function page(format: Dataset["format"] = "vqa"): Promise<string> {
   const tokenizer = byteTokenizer();
   const options = { tokenizer, maxLength: 100, questionsPerRow: "all", seed: 0 } as const;
   const survey = await surveyDataset(dataset, { ...options, samples: 9 });
-  const collator = new VQACollator(tokenizer, 100, new ImageProcessor(16));
+  const collator = new VQACollator(tokenizer, 100, new ImageProcessor({ vit_img_size: 16 }));
   const samples = await readSamples(dataset, survey.samples, { ...options, collator });
   return datasetPage({ survey, samples, settings: { [EVIL]: EVIL }, command: EVIL });
 }

@@ -46,7 +46,7 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   }
   const hub = downloadDisplay();
   const dir = await checkpointFolder(checkpoint, hub);
-  noteModel(checkpoint, dir);
+  noteModel(checkpoint, dir, { isNamed: true, isVerified: args.has("verify") });
   const columns = requireColumns(args.text("columns"));
   const opened = await openDataset(dataset, "validation", { columns, hub });
   const samples = await Samples.open(opened, "all");

@@ -14,7 +14,7 @@ import {
   UsageError,
   wholeNumber,
 } from "./commands/flags.ts";
-import { newestCheckpoint, noteModel } from "./commands/run_folders.ts";
+import { newestCheckpoint, noteModel, VERIFY_FLAG } from "./commands/run_folders.ts";
 import { printableLines, printLine } from "./data/terminal.ts";
 import type { SampleMode } from "./model/generator.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
@@ -47,6 +47,7 @@ const FLAGS = {
     help: "where the drawing starts (default: 0); the next answers use the next seeds",
   },
   "dtype": DTYPE_FLAG,
+  "verify": VERIFY_FLAG,
   "no-tune": NO_TUNE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;
@@ -86,7 +87,8 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const picture = await readPicture(image);
   const checkpoint = args.text("checkpoint") ?? newestCheckpoint() ?? PUBLISHED_MODEL;
   const dir = await checkpointFolder(checkpoint, downloadDisplay());
-  noteModel(checkpoint, dir, args.has("checkpoint"));
+  const [isNamed, isVerified] = [args.has("checkpoint"), args.has("verify")];
+  noteModel(checkpoint, dir, { isNamed, isVerified });
   using assistant = await load(dir, {
     tuned: !args.has("no-tune"),
     dtype: args.choice("dtype", DTYPE_FLAG.choices) ?? "auto",

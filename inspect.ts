@@ -172,9 +172,9 @@ async function withLength(
   const isSet = args.texts("set").some((setting) => /^\s*lm_max_length\s*=/.test(setting));
   const isOwn = spec === train.train_dataset_path;
   if (isSet || isOwn || vlm.vlm_load_backbone_weights) return { vlm, train };
-  const mostRows = Math.max(defaultLimit(spec), args.number("limit") ?? 0);
+  const isRemote = defaultLimit(spec) === DEFAULT_HUB_LIMIT;
   const { questions_per_row: questionsPerRow } = train;
-  const { lengths } = await readFacts([dataset], { tokenizer, questionsPerRow, mostRows });
+  const { lengths } = await readFacts([dataset], { tokenizer, questionsPerRow, isRemote });
   return { vlm: { ...vlm, lm_max_length: rowLength(lengths) }, train };
 }
 

@@ -20,9 +20,9 @@ import { curvesSvg } from "./runs/curves.ts";
 import { Display } from "./runs/display.ts";
 import { METRICS_FILE } from "./runs/metrics.ts";
 import { modelCard, publicName } from "./runs/model_card.ts";
-import { megabytes } from "./runs/plan_report.ts";
 import { clock, shellWord } from "./runs/report.ts";
 import { historyOf, readHistory } from "./runs/run_history.ts";
+import { sizeText } from "./runs/survey_text.ts";
 
 /** How to publish; what is absent comes from the environment, as for downloads. */
 export interface PushOptions extends Pick<HubOptions, "endpoint" | "token" | "retry"> {
@@ -275,13 +275,9 @@ function progressLine(progress: UploadProgress): string {
   const { phase, doneBytes, totalBytes, bytesPerSecond, secondsLeft } = progress;
   if (phase === "committing") return "committing";
   const left = Number.isFinite(secondsLeft) ? `, ${clock(secondsLeft)} left` : "";
-  return `${phase} ${megabytes(doneBytes)} of ${megabytes(totalBytes)}, ${
-    megabytes(bytesPerSecond)
+  return `${phase} ${sizeText(doneBytes)} of ${sizeText(totalBytes)}, ${
+    sizeText(bytesPerSecond)
   }/s${left}`;
-}
-
-function sizeText(bytes: number): string {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : megabytes(bytes);
 }
 
 function reportText({ url, commit, files }: PushReport, name: string): string {

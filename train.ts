@@ -28,7 +28,13 @@ import { Trainer } from "./model/training_step.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import { type Pushed, pushTrained, requirePushAccess } from "./push.ts";
 import { BestModel } from "./runs/best_model.ts";
-import { bestOf, Checkpoints, KEPT_CHECKPOINTS, restoreRun } from "./runs/checkpoints.ts";
+import {
+  bestOf,
+  Checkpoints,
+  KEPT_CHECKPOINTS,
+  requireWhole,
+  restoreRun,
+} from "./runs/checkpoints.ts";
 import { describe, NAME_COLUMNS } from "./runs/description.ts";
 import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
@@ -182,7 +188,8 @@ function askRun(
 /** Opens what a run is made from; what can fail for want of a file does so before the GPU is asked for anything. */
 async function openInputs(request: TrainingRequest) {
   const { config, checkpoint, out, hub, resume, force = false, open = [] } = request;
-  if (!resume && !force) requireFree(out);
+  if (resume) requireWhole(resume, force);
+  else if (!force) requireFree(out);
   await requirePushAccess(config.train, hub);
   using onError = new DisposableStack();
   const weights = onError.use(await openWeights(config, resume?.folder ?? checkpoint, hub));
@@ -213,36 +220,33 @@ async function start(
 ): Promise<EvaluatedRun> {
   const { checkpoint, out, memory, tuned = false, resume, force = false } = request;
   await using opened = new AsyncDisposableStack(); // closed here where anything fails
-  opened.defer(() => data.loader.close());
+  opened.use(data.loader);
   const { sources: backbones } = weights;
   const asked = { vlm: weights.vlm, train: request.config.train };
   const { config, steps } = settledConfig(asked, data, request.open);
   const { vlm, train } = config;
-  const device = await openDevice(tuned, resume?.state.device.tuning);
-  opened.defer(() => device.destroy());
+  const device = opened.use(await openDevice(tuned, resume?.state.device.tuning));
   const dtype = await chooseDtype(device, train.dtype);
   const plan = await requirePlan(device, config, { memory, dtype });
   const stepsBefore = resume?.state.step ?? 0;
   const parts = { config, checkpoint, steps, data, plan };
   if (resume) requireSame(resume, { ...parts, device }, force);
   const { keep = KEPT_CHECKPOINTS } = request;
-  const checkpoints = await Checkpoints.open(out, { keep, newest: stepsBefore });
-  opened.defer(() => checkpoints.close());
+  const newest = { newest: stepsBefore, files: resume?.state.files };
+  const checkpoints = opened.use(await Checkpoints.open(out, { keep, ...newest }));
   const runLog = opened.use(RunLog.open(out, resume?.state));
   runLog.begin({ ...parts, device });
   await copyTokenizer(tokenizerName, out);
   const { seed, initialization } = train;
   const options = { training: true, frozen: frozenParts(train), dtype, seed, initialization };
-  const model = await VisionLanguageModel.fromScratch(device, vlm, { ...options, backbones });
-  opened.defer(() => model.destroy());
-  const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
-  opened.defer(() => subject.generator.destroy());
-  opened.defer(() => subject.meter.destroy());
-  const trainer = new Trainer(model, new AdamW(model.store), plan);
-  opened.defer(() => trainer.optimizer.destroy());
-  opened.defer(() => trainer.destroy());
+  const model = opened.use(
+    await VisionLanguageModel.fromScratch(device, vlm, { ...options, backbones }),
+  );
+  const generator = opened.use(new Generator(model));
+  const subject = { generator, meter: opened.use(new LossMeter(model)), tokenizer };
+  const trainer = opened.use(new Trainer(model, opened.use(new AdamW(model.store)), plan));
   const log = new StepLog(display, runLog, steps);
-  const best = new BestModel(out, bestOf(resume?.state));
+  const best = new BestModel(out, bestOf(resume, force));
   const run: EvaluatedRun = {
     ...{ ...parts, stepsBefore, runLog, log, model, trainer, best, peakBytes: undefined },
     ...{ subject, checkpoints, opened },

@@ -3,6 +3,7 @@
  */
 import { COLUMNS_FLAG } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
+import { VERIFY_FLAG } from "./run_folders.ts";
 import { DTYPE_FLAG, type Flags, wholeNumber } from "./flags.ts";
 
 /** The flags of eval.ts. */
@@ -35,6 +36,7 @@ export const EVAL_FLAGS = {
     help: "where the drawing starts (default: 0)",
   },
   "dtype": DTYPE_FLAG,
+  "verify": VERIFY_FLAG,
   "no-tune": NO_TUNE_FLAG,
   "json": { help: "print one JSON document" },
 } as const satisfies Flags;

@@ -12,7 +12,14 @@ import {
   type SavedRun,
   savedRun,
 } from "../model/trainer_state.ts";
+import { CheckpointError, requireIntact } from "../model/saved_files.ts";
 import { missingFiles, MODEL_FILES, MODELS_FOLDER } from "./checkpoints.ts";
+import type { Flag } from "./flags.ts";
+
+/** Checks a model before it answers. */
+export const VERIFY_FLAG = {
+  help: "check first that no bit of the model has changed since its run saved it",
+} as const satisfies Flag;
 
 /** A folder under checkpoints/, and when a file in it was written, in milliseconds. */
 interface Written {
@@ -85,16 +92,43 @@ function ageText(dir: string): string {
   }
 }
 
+/** @throws {CheckpointError} where a file of the model in `dir` is not as it was saved, or nothing is known of that */
+function requireSaved(dir: string): void {
+  const run = savedRun(dir);
+  const checksums = run?.folder === dir ? run.state.files : run?.state.best?.files;
+  if (checksums) return requireIntact(dir, checksums);
+  throw new CheckpointError(
+    `${dir}/model.safetensors`,
+    "no checksum that was written beside it",
+    "a model in the folder of its run, or a checkpoint there",
+    "Leave out --verify.",
+  );
+}
+
+/** What noteModel() is told. */
+interface NoteOptions {
+  /** Whether the user named the model. */
+  readonly isNamed: boolean;
+  /** Whether to check that no bit of it has changed. */
+  readonly isVerified: boolean;
+}
+
 /**
  * Says on stderr which model answers: its folder, its step, when it was saved; and that a newer run has no model yet, where
  * the user named none.
  *
  * @param name as the user wrote it, or as newestCheckpoint() found it
  * @param dir where it is on this machine
+ * @throws {CheckpointError} where it is to be verified and has changed
  */
-export function noteModel(name: string, dir: string, isNamed: boolean = true): void {
+export function noteModel(name: string, dir: string, { isNamed, isVerified }: NoteOptions): void {
+  if (isVerified) requireSaved(dir);
   const isLocal = name === dir;
-  const lines = [`Model: ${name}, ${isLocal ? ageText(dir) : "from the Hugging Face Hub"}`];
+  const lines = [
+    `Model: ${name}, ${isLocal ? ageText(dir) : "from the Hugging Face Hub"}${
+      isVerified ? ", each file as it was saved" : ""
+    }`,
+  ];
   const age = statOf(`${dir}/model.safetensors`)?.mtime?.getTime() ?? 0;
   const [newer] = isNamed
     ? []

@@ -7,8 +7,8 @@
  */
 import { type DataFile, mapSome } from "./local_file.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
+import { openText } from "./text_file.ts";
 import {
-  openText,
   openTextRecords,
   Places,
   readText,
@@ -40,6 +40,10 @@ class CsvScanner implements Scanner {
 
   constructor(separator: string) {
     this.#separator = separator.charCodeAt(0);
+  }
+
+  get found(): number {
+    return this.places.length;
   }
 
   take(bytes: Uint8Array, offset: number): void {
@@ -89,6 +93,17 @@ function valuesOf(record: string, separator: string): string[] {
   return values;
 }
 
+/** Names of columns as pandas gives them: those that are empty or double have numbers. */
+function columnNames(values: readonly string[]): string[] {
+  const seen = new Map<string, number>();
+  return values.map((value, at) => {
+    const name = value.trim() || `Unnamed: ${at}`;
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    return count === 0 ? name : `${name}.${count}`;
+  });
+}
+
 /** What is most frequent of separators in the line of names, outside of quotes. */
 function separatorOf(start: string): string {
   const names = start.trimStart().replace(/"[^"]*"/g, "").split(/[\r\n]/, 1)[0] ?? "";
@@ -112,14 +127,14 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
   const start = await file.slice(0, Math.min(file.byteLength, FIRST_READ));
   const separator = separatorOf(new TextDecoder().decode(start));
   const scanner = new CsvScanner(separator);
-  await scanText(file, scanner);
+  await scanText(name, file, scanner);
   const lines = { name, file, places: scanner.places, expected: "names of columns" };
   const parseNames = (text: string) => ({ names: valuesOf(text, separator) });
   const { names } = await readText({ ...lines, parse: parseNames }, 0);
   const expected = `a value for each column, in quotes where there is a ${
     separator === "\t" ? "tab" : `"${separator}"`
   } in it`;
-  const parse = parser(names.map((one) => one.trim()), separator);
+  const parse = parser(columnNames(names), separator);
   return { ...lines, skipped: 1, expected, parse };
 }
 

@@ -7,8 +7,8 @@
 import type { RangeReader } from "./hub.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
+import { openText } from "./text_file.ts";
 import {
-  openText,
   openTextRecords,
   Places,
   readText,
@@ -25,6 +25,8 @@ const LIST_START = 0x5b;
 const LIST_END = 0x5d;
 const OBJECT_START = 0x7b;
 const OBJECT_END = 0x7d;
+/** The most lists in an object that are looked at. */
+const MOST_LISTS = 100;
 /** Lists in a record, which make no object a file of records. */
 const FIELDS_OF_RECORDS = new Set(["conversations", "images", "messages", "texts"]);
 
@@ -34,6 +36,10 @@ class LineScanner implements Scanner {
   #start = 0;
   #line = 1;
   #isEmpty = true;
+
+  get found(): number {
+    return this.places.length;
+  }
 
   take(bytes: Uint8Array, offset: number): void {
     for (let at = 0; at < bytes.length; at++) {
@@ -62,8 +68,10 @@ interface List {
 /** Finds the items of the list that a file is, or of the lists in the object that it is. */
 class ListScanner implements Scanner {
   readonly lists: List[] = [];
-  /** Whether nothing came behind the end of the list or object. */
-  #isAlone = true;
+  /** The lists or objects that the file is made of, one behind the other. */
+  readonly values = new Places();
+  /** Whether there was something else. */
+  #hasMore = false;
   /** How many brackets are open around the items. */
   readonly #level: number;
   #depth = 0;
@@ -76,9 +84,15 @@ class ListScanner implements Scanner {
   #start = -1;
   #startLine = 1;
   #lastEnd = 0;
+  #valueStart = 0;
+  #valueLine = 1;
 
   constructor(isObject: boolean) {
     this.#level = isObject ? 2 : 1;
+  }
+
+  get found(): number {
+    return this.lists.reduce((sum, { places }) => sum + places.length, this.values.length);
   }
 
   take(bytes: Uint8Array, offset: number): void {
@@ -101,9 +115,14 @@ class ListScanner implements Scanner {
   }
 
   #takeMark(byte: number, at: number): void {
-    if (this.#depth === 0 && this.#lastEnd > 0) this.#isAlone = false;
+    const isStart = byte === LIST_START || byte === OBJECT_START;
     const isEnd = byte === LIST_END || byte === OBJECT_END;
-    if (isEnd) this.#depth--;
+    if (this.#depth === 0) {
+      this.#hasMore ||= !isStart;
+      this.#valueStart = at;
+      this.#valueLine = this.#line;
+    }
+    if (isEnd && --this.#depth === 0) this.values.add(this.#valueStart, at + 1, this.#valueLine);
     if (this.#list && (isEnd ? this.#depth < this.#level : byte === COMMA && this.#isAtItems())) {
       this.#endItem();
       if (isEnd) this.#list = undefined;
@@ -115,13 +134,13 @@ class ListScanner implements Scanner {
     if (byte === QUOTE) {
       this.#isInText = true;
       if (this.#depth === 1) this.#nameStart = at;
-    } else if (byte === LIST_START || byte === OBJECT_START) this.#open(byte);
+    } else if (isStart) this.#open(byte);
     this.#lastEnd = at + 1;
   }
 
-  /** Whether the file was one list or object, from its beginning to its end. */
+  /** Whether the file was made of whole lists or objects, from its beginning to its end. */
   get isWhole(): boolean {
-    return this.#isAlone && this.#depth === 0 && !this.#isInText;
+    return !this.#hasMore && this.#depth === 0;
   }
 
   #isAtItems(): boolean {
@@ -130,6 +149,7 @@ class ListScanner implements Scanner {
 
   #open(byte: number): void {
     if (++this.#depth !== this.#level || byte !== LIST_START) return;
+    if (this.lists.length >= MOST_LISTS) return;
     const [nameStart, nameEnd] = [this.#nameStart, this.#nameEnd];
     this.#list = { places: new Places(), nameStart, nameEnd, isOfObjects: false };
     this.lists.push(this.#list);
@@ -171,11 +191,15 @@ async function firstByte(file: RangeReader): Promise<number | undefined> {
   return start.find((byte) => byte > 32);
 }
 
-/** The records of a file that is one object: its list of records, or itself where it has none. */
-async function recordsInObject(name: string, file: RangeReader): Promise<Places | undefined> {
+/**
+ * The records of a file of objects that are more or less than a line each: the objects, or the list of
+ * records in the only one. Undefined where it is no such file.
+ */
+async function recordsInObjects(name: string, file: RangeReader): Promise<Places | undefined> {
   const scanner = new ListScanner(true);
-  await scanText(file, scanner);
+  await scanText(name, file, scanner);
   if (!scanner.isWhole) return undefined;
+  if (scanner.values.length > 1) return scanner.values;
   const found = new Map<string, Places>();
   for (const { places, nameStart, nameEnd, isOfObjects } of scanner.lists) {
     const key = new TextDecoder().decode(await file.slice(nameStart, nameEnd)).slice(1, -1);
@@ -188,9 +212,7 @@ async function recordsInObject(name: string, file: RangeReader): Promise<Places 
         `Write the rows to train on into a file of their own.`,
     );
   }
-  const itself = new Places();
-  itself.add(0, file.byteLength, 1);
-  return [...found.values()][0] ?? itself;
+  return [...found.values()][0] ?? scanner.values;
 }
 
 async function index({ name, open }: DataFile): Promise<TextFile> {
@@ -198,25 +220,27 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
   const common = { name, file, expected: "one JSON object", parse: parseRecord };
   if (await firstByte(file) === LIST_START) {
     const scanner = new ListScanner(false);
-    await scanText(file, scanner);
+    await scanText(name, file, scanner);
     const [list] = scanner.lists;
-    if (list && scanner.isWhole) return { ...common, places: list.places, isList: true };
+    if (list && scanner.isWhole && scanner.values.length === 1) {
+      return { ...common, places: list.places, isList: true };
+    }
     throw new SyntaxError(
       `Cannot read "${name}": found a list without an end, or more behind it, expected one list of ` +
         `records or one record a line. The file may be cut short.`,
     );
   }
-  const { places } = await scanLines(file);
+  const { places } = await scanLines(name, file);
   const lines = { ...common, places };
   const mayBeLines = places.length > 1 || /l(\.gz)?$|ndjson/i.test(name); // of .jsonl, one line too
   const isLines = mayBeLines && await readText(lines, 0).then(() => true, () => false);
-  const list = isLines || places.length === 0 ? undefined : await recordsInObject(name, file);
-  return list ? { ...common, places: list, isList: true } : lines;
+  const list = isLines || places.length === 0 ? undefined : await recordsInObjects(name, file);
+  return list ? { ...common, places: list, isList: list.length > 1 } : lines;
 }
 
-async function scanLines(file: RangeReader): Promise<LineScanner> {
+async function scanLines(name: string, file: RangeReader): Promise<LineScanner> {
   const scanner = new LineScanner();
-  await scanText(file, scanner);
+  await scanText(name, file, scanner);
   return scanner;
 }
 

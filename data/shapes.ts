@@ -179,11 +179,16 @@ export class Shapes implements Dataset {
         }`,
       );
     }
+    const { random, scene, turns } = this.#sketch(index);
+    return { image: paint(scene, random), imageName: `${this.name}, row ${index}`, turns };
+  }
+
+  /** All of a row but its picture, and the random numbers that this goes on with. */
+  #sketch(index: number): { random: Random; scene: Scene; turns: Turn[] } {
     // The parts never share a key, so never a picture.
     const random = new Random(this.#seed, PARTS.indexOf(this.#split), index);
     const scene = drawScene(random);
-    const turns = ask(scene, random);
-    return { image: paint(scene, random), imageName: `${this.name}, row ${index}`, turns };
+    return { random, scene, turns: ask(scene, random) };
   }
 
   /** Four questions for every row. */
@@ -191,8 +196,7 @@ export class Shapes implements Dataset {
     return Promise.resolve(new Uint32Array(this.rows).fill(4));
   }
 
-  /** Draws every picture. */
   async *allTurns(most: number = Infinity): AsyncGenerator<readonly Turn[]> {
-    for (let row = 0; row < Math.min(this.rows, most); row++) yield this.row(row).turns;
+    for (let row = 0; row < Math.min(this.rows, most); row++) yield this.#sketch(row).turns;
   }
 }

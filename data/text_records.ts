@@ -3,25 +3,20 @@
  * memory holds three numbers a record, and a bad record is an error of its own. json_records.ts and
  * csv_records.ts find and parse them.
  */
-import { gunzipSync } from "node:zlib";
 import type { RangeReader } from "./hub.ts";
-import { whatIs } from "./file_kind.ts";
-import type { DataFile } from "./local_file.ts";
 import { type DataRecord, findRange, noSuchRecord, type RecordSource } from "./records.ts";
 
+/** The most records that a file may have: there are numbers in memory for each. */
+const MOST_RECORDS = 2 ** 23;
 /** The longest record that is read, in bytes. */
 const LONGEST_RECORD = 2 ** 26;
-/** The longest file that is unpacked or converted, in bytes: it is in memory then. */
-const LONGEST_CONVERTED = 2 ** 29;
 const CHUNK_BYTES = 2 ** 20;
 /** Good records whose names make the columns. */
 const RECORDS_FOR_COLUMNS = 100;
-const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
-const GZIP = [0x1f, 0x8b];
 
 /** A growing list of whole numbers below 2^53, 8 bytes each. */
 class Numbers {
-  #values = new Float64Array(1024);
+  #values = new Float64Array(16);
   length = 0;
 
   push(value: number): void {
@@ -71,6 +66,8 @@ export class Places {
 
 /** Finds the places of records. */
 export interface Scanner {
+  /** How many were found so far. */
+  readonly found: number;
   /** Takes the file's next bytes, the first of them at `offset`. */
   take(bytes: Uint8Array, offset: number): void;
   /** Takes note that the file ends. */
@@ -92,71 +89,20 @@ export interface TextFile<T = DataRecord> {
   parse(text: string): T;
 }
 
-function inMemory(bytes: Uint8Array<ArrayBuffer>): RangeReader {
-  return {
-    byteLength: bytes.length,
-    slice: (start, end) => Promise.resolve(bytes.slice(start, end).buffer),
-  };
-}
-
-async function unzip(name: string, file: RangeReader): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(await file.slice(0, file.byteLength));
-  try {
-    return new Uint8Array(gunzipSync(bytes, { maxOutputLength: LONGEST_CONVERTED }));
-  } catch (cause) {
-    if (cause instanceof RangeError) throw tooLong(name, "more");
-    throw new SyntaxError(`Cannot unpack "${name}": found a damaged file, expected a gzip file`, {
-      cause,
-    });
-  }
-}
-
-function tooLong(name: string, bytes: number | string): RangeError {
-  return new RangeError(
-    `Cannot unpack "${name}": found ${bytes} bytes, expected at most ${LONGEST_CONVERTED}. Unpack ` +
-      `it, or save it as UTF-8, yourself.`,
-  );
-}
-
 /**
- * Opens a text file as UTF-8 without a byte order mark: gzip is unpacked, UTF-16 converted.
+ * Shows a scanner the whole file.
  *
- * @throws {SyntaxError} when it is no text
- * @throws {RangeError} when it unpacks to too much
+ * @throws {RangeError} when there are too many records
  */
-export async function openText({ name, open }: DataFile): Promise<RangeReader> {
-  let file = await open();
-  let start = new Uint8Array(await file.slice(0, Math.min(512, file.byteLength)));
-  const begins = (signature: readonly number[]) =>
-    signature.every((byte, at) => start[at] === byte);
-  if (begins(GZIP)) {
-    file = inMemory(await unzip(name, file));
-    start = new Uint8Array(await file.slice(0, 512));
-  }
-  if (begins([0xff, 0xfe]) || begins([0xfe, 0xff])) {
-    if (file.byteLength > LONGEST_CONVERTED) throw tooLong(name, file.byteLength);
-    const decoder = new TextDecoder(start[0] === 0xff ? "utf-16le" : "utf-16be");
-    return inMemory(new TextEncoder().encode(decoder.decode(await file.slice(0, file.byteLength))));
-  }
-  const found = whatIs(start);
-  // What begins otherwise may still be text with a bad byte, which is an error of one record.
-  if (!/^a text|^an empty|^an unknown/.test(found)) {
-    throw new SyntaxError(`Cannot read "${name}": found ${found}, expected a text file`);
-  }
-  if (!begins(BYTE_ORDER_MARK)) return file;
-  const whole = file;
-  const skip = BYTE_ORDER_MARK.length;
-  return {
-    byteLength: whole.byteLength - skip,
-    slice: (from, to = whole.byteLength - skip) => whole.slice(from + skip, to + skip),
-  };
-}
-
-/** Shows a scanner the whole file. */
-export async function scanText(file: RangeReader, scanner: Scanner): Promise<void> {
+export async function scanText(name: string, file: RangeReader, scanner: Scanner): Promise<void> {
   for (let start = 0; start < file.byteLength; start += CHUNK_BYTES) {
     const end = Math.min(start + CHUNK_BYTES, file.byteLength);
     scanner.take(new Uint8Array(await file.slice(start, end)), start);
+    if (scanner.found <= MOST_RECORDS) continue;
+    throw new RangeError(
+      `Cannot read "${name}": found ${scanner.found} records and more, expected at most ` +
+        `${MOST_RECORDS} in a file. Divide it.`,
+    );
   }
   scanner.end(file.byteLength);
 }

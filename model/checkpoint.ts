@@ -5,13 +5,12 @@ import { whatIs } from "../data/file_kind.ts";
 import { patchesPerSide, VLM_FIELDS, type VLMConfig } from "./config.ts";
 import { formatVLMConfig, METADATA_KEYS, parseVLMConfig } from "./config_file.ts";
 import { listed } from "./fields.ts";
+import { type Checksums, writeBeside } from "./saved_files.ts";
 import {
   CheckpointError,
   openSafetensors,
   type SafetensorsFile,
   type TensorSource,
-  writeAll,
-  writeBeside,
   writeSafetensors,
 } from "./safetensors.ts";
 
@@ -267,6 +266,7 @@ export interface SaveOptions {
  *
  * Each of the two files takes its name only when it is whole. `load` is asked for one parameter after the other.
  *
+ * @returns their checksums
  * @throws {RangeError} if a parameter does not have as many elements as the configuration says
  */
 export async function saveCheckpoint(
@@ -274,7 +274,7 @@ export async function saveCheckpoint(
   config: VLMConfig,
   load: ParameterSource,
   { frequencies = rotaryFrequencies(config), metadata = {} }: SaveOptions = {},
-): Promise<void> {
+): Promise<Checksums> {
   await Deno.mkdir(dir, { recursive: true });
   const tied = config.lm_tie_weights;
   const tensors: TensorSource[] = expectedParameters(config).map((
@@ -289,11 +289,9 @@ export async function saveCheckpoint(
     shape: [frequencies.length],
     data: frequencies,
   });
-  await writeSafetensors(
-    `${dir}/model.safetensors`,
-    tensors,
-    { ...metadata, ...(tied ? { [EMBEDDING]: HEAD } : {}) },
-  );
+  const texts = { ...metadata, ...(tied ? { [EMBEDDING]: HEAD } : {}) };
+  const model = await writeSafetensors(`${dir}/model.safetensors`, tensors, texts);
   const text = new TextEncoder().encode(formatVLMConfig(config));
-  await writeBeside(`${dir}/config.json`, (file) => writeAll(file, text));
+  const json = await writeBeside(`${dir}/config.json`, (put) => put(text));
+  return { "model.safetensors": model, "config.json": json };
 }

@@ -247,7 +247,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       vit_img_size: 32,
       vit_n_blocks: 2,
       lm_n_kv_heads: 4,
-      lm_max_length: 17,
+      lm_max_length: 64,
       mp_pixel_shuffle_factor: 2,
       vlm_checkpoint_path: "checkpoints/tiny",
     },

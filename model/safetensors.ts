@@ -3,6 +3,7 @@
 // Source: the format's description, https://github.com/huggingface/safetensors#format.
 // Numbers are little-endian in the file and in memory: every machine with WebGPU is.
 import { whatIs } from "../data/file_kind.ts";
+import { writeBeside } from "./saved_files.ts";
 import { CheckpointError, parseHeader, type TensorEntry } from "./safetensors_header.ts";
 
 export { CheckpointError, type TensorEntry };
@@ -196,6 +197,7 @@ export interface TensorSource {
  *
  * The bytes go to a file beside it, which takes the name `path` only when all of it is on the disk.
  *
+ * @returns the checksum of the file
  * @throws {TypeError} if two tensors have the same name
  * @throws {RangeError} if a tensor's data does not have as many elements as its shape says
  */
@@ -203,11 +205,11 @@ export async function writeSafetensors(
   path: string,
   tensors: Iterable<TensorSource>,
   metadata: Readonly<Record<string, string>> = {},
-): Promise<void> {
+): Promise<string> {
   const sorted = [...tensors].sort((a, b) => a.name < b.name ? -1 : 1);
   const header = formatHeader(path, sorted, metadata);
-  await writeBeside(path, async (file) => {
-    await writeAll(file, header);
+  return await writeBeside(path, async (put) => {
+    await put(header);
     for (const { name, shape, data } of sorted) {
       const values = typeof data === "function" ? await data() : data;
       if (values.length !== elementCount(shape)) {
@@ -217,45 +219,9 @@ export async function writeSafetensors(
           } for [${shape.join(", ")}]. Give data of that shape.`,
         );
       }
-      await writeAll(
-        file,
-        new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-      );
+      await put(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }
   });
-}
-
-/** Writes a file through `write` under another name, and gives it the name `path` when it is whole and on the disk. */
-export async function writeBeside(
-  path: string,
-  write: (file: Deno.FsFile) => Promise<void>,
-): Promise<void> {
-  const beside = `${path}.partial`;
-  const file = await Deno.open(beside, {
-    write: true,
-    create: true,
-    truncate: true,
-  });
-  try {
-    await write(file);
-    await file.sync();
-  } catch (error) {
-    file.close();
-    await Deno.remove(beside);
-    throw error;
-  }
-  file.close();
-  await Deno.rename(beside, path);
-}
-
-/** Writes all of `bytes`: one write may take only a part. */
-export async function writeAll(
-  file: Deno.FsFile,
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += await file.write(bytes.subarray(done));
-  }
 }
 
 function elementCount(shape: readonly number[]): number {

@@ -7,6 +7,8 @@
  */
 import { readJson } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
+import { CheckpointError } from "./safetensors_header.ts";
+import { checksumOf, type Checksums } from "./saved_files.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Counts up when older files can no longer be read. */
@@ -14,6 +16,9 @@ const FORMAT = 1;
 const FILE = "trainer_state.json";
 /** In a run's folder: names the newest complete checkpoint in it. */
 export const LATEST = "latest";
+
+/** The folder of a checkpoint, by its steps. */
+export const STEP_NAME = /(?:^|[\\/])step-(\d+)[\\/]*$/;
 
 /** The content of a trainer_state.json. */
 export interface TrainerState {
@@ -48,10 +53,14 @@ export interface TrainerState {
   readonly plan: { readonly micro_batch_size: number; readonly recompute: "on" | "off" };
   /** The best model so far, and what it was chosen by: accuracy on the test or, without one, on held-out questions; null before the first evaluation. A loss of null is no number. */
   readonly best: {
+    /** Of the two files of that model; absent in older checkpoints. */
+    readonly files?: Checksums | undefined;
     readonly step: number;
     readonly accuracy: number;
     readonly loss: number | null;
   } | null;
+  /** Of the checkpoint's other files; absent in older checkpoints. */
+  readonly files?: Checksums;
   /** Bytes of metrics.jsonl up to here. */
   readonly metrics_bytes: number;
   /** What the log of steps counts. */
@@ -133,7 +142,8 @@ function parentOf(folder: string): string {
   return parent;
 }
 
-function isFile(path: string): boolean {
+/** Whether there is a file of that name. */
+export function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch (error) {
@@ -147,8 +157,26 @@ function isFile(path: string): boolean {
 function readState(folder: string): TrainerState {
   const path = `${folder}/${FILE}`;
   const json = readJson(path);
-  const format = typeof json === "object" && json !== null ? Reflect.get(json, "format") : json;
-  if (format === FORMAT) return json as TrainerState;
+  const { checksum, ...state } = typeof json === "object" && json !== null
+    ? json as Partial<TrainerState> & { readonly checksum?: string }
+    : {};
+  const { format = json } = state;
+  const step = STEP_NAME.exec(folder)?.[1];
+  if (format === FORMAT) {
+    const found = checksumOf(JSON.stringify(state));
+    if (checksum !== undefined && checksum !== found) {
+      const expected = `${checksum}, as it was saved`;
+      throw new CheckpointError(path, `the checksum of its content is ${found}`, expected);
+    }
+    if (step !== undefined && Number(step) !== state.step) {
+      throw new CheckpointError(
+        path,
+        `it is of step ${state.step}`,
+        `${step}, as its folder's name says`,
+      );
+    }
+    return state as TrainerState;
+  }
   throw new SyntaxError(
     `Cannot read "${path}": its format is ${
       JSON.stringify(format)
@@ -161,6 +189,8 @@ export function formatState(
   folder: string,
   state: Omit<TrainerState, "format">,
 ): { path: string; text: string } {
-  const text = `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`;
+  const content = { format: FORMAT, ...state };
+  const checksum = checksumOf(JSON.stringify(content));
+  const text = `${JSON.stringify({ ...content, checksum }, null, 2)}\n`;
   return { path: `${folder}/${FILE}`, text };
 }

@@ -17,13 +17,14 @@ const LOSS_SCALE = "loss_scale";
  *
  * Steps under way are waited for; the file takes its name when it is whole.
  *
+ * @returns its checksum
  * @throws {DeviceError}
  * @throws {Error} where it cannot be written
  */
-export async function saveTrainingState(path: string, trainer: Trainer): Promise<void> {
+export async function saveTrainingState(path: string, trainer: Trainer): Promise<string> {
   const tensors = stateTensors(trainer);
   const ahead = new ReadAhead(trainer.model.device, tensors);
-  await writeSafetensors(
+  return await writeSafetensors(
     path,
     [...tensors].map(([name, { shape }]) => ({ name, shape, data: () => ahead.load(name) })),
   );

@@ -19,6 +19,7 @@ import { LanguageModel } from "./language_model.ts";
 import { ModalityProjector } from "./modality_projector.ts";
 import { ParameterStore } from "./module.ts";
 import { ReadAhead } from "./read_ahead.ts";
+import type { Checksums } from "./saved_files.ts";
 import { ViT } from "./vision_transformer.ts";
 
 /** How to make a model. */
@@ -133,7 +134,7 @@ export class VisionLanguageModel implements Disposable {
   }
 
   /** Writes config.json and model.safetensors, as nanoVLM's save_pretrained does. */
-  savePretrained(dir: string): Promise<void> {
+  savePretrained(dir: string): Promise<Checksums> {
     const frequencies = this.#frequencies;
     const tensors = this.store.shapes.map(({ name }) =>
       [name, this.store.parameter(name).value] as const

@@ -4,6 +4,7 @@
  * Between train.ts and model/checkpoint.ts. Source: the evaluation branch of train() in nanoVLM v0.1, train.py.
  */
 import { openCheckpoint } from "../model/checkpoint.ts";
+import type { Checksums } from "../model/saved_files.ts";
 import type { VisionLanguageModel } from "../model/vision_language_model.ts";
 
 /** What decides which model is better. */
@@ -18,11 +19,17 @@ export class BestModel {
   #step = 0;
   #quality: Quality | undefined;
   #isNewest = false;
+  /** Of its files, as they were saved; undefined before there is one. */
+  files: Checksums | undefined;
 
   /** Keeps models in `folder`; the best one of a resumed run is there already. */
-  constructor(readonly folder: string, best?: Quality & { readonly step: number }) {
+  constructor(
+    readonly folder: string,
+    best?: Quality & { readonly step: number; readonly files?: Checksums | undefined },
+  ) {
     this.#quality = best;
     this.#step = best?.step ?? 0;
+    this.files = best?.files;
   }
 
   /** What the best model reached; undefined before there is one. */

@@ -5,8 +5,9 @@
  * Between train.ts and run_folder.ts. Source: save_checkpoint() of Hugging Face's Trainer; nanoVLM saves the model only.
  */
 import DENO from "../deno.json" with { type: "json" };
-import { writeAll, writeBeside } from "../model/safetensors.ts";
-import { formatState, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
+import { CheckpointError } from "../model/safetensors.ts";
+import { type Checksums, requireIntact, writeBeside } from "../model/saved_files.ts";
+import { formatState, isFile, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
 import { loadTrainingState, saveTrainingState } from "../model/training_state.ts";
 import { tuningOf } from "../model/tuning.ts";
 import type { BestModel } from "./best_model.ts";
@@ -24,17 +25,26 @@ export const KEPT_CHECKPOINTS = 2;
 /** Locked by the process that trains in a folder, until it ends, however that comes. */
 const LOCK = ".lock";
 
+/** The newest checkpoint: the steps that it has taken, 0 where there is none, and the checksums of its files. */
+interface Newest {
+  readonly newest: number;
+  readonly files?: Checksums | undefined;
+}
+
 /** Where a run's checkpoints go. */
 export class Checkpoints {
   readonly #folder: RunFolder;
   readonly #lock: Deno.FsFile;
   /** Steps that the newest one has taken; 0 where there is none. */
   #newest: number;
+  /** Of its files. */
+  #files: Checksums;
 
-  private constructor(folder: RunFolder, lock: Deno.FsFile, newest: number) {
+  private constructor(folder: RunFolder, lock: Deno.FsFile, { newest, files = {} }: Newest) {
     this.#folder = folder;
     this.#lock = lock;
     this.#newest = newest;
+    this.#files = files;
   }
 
   /**
@@ -42,13 +52,13 @@ export class Checkpoints {
    *
    * @throws {Error} where the folder cannot be written, or another process trains in it
    */
-  static async open(out: string, options: { keep: number; newest: number }): Promise<Checkpoints> {
+  static async open(out: string, options: Newest & { keep: number }): Promise<Checkpoints> {
     const lock = await lockFolder(out);
     try {
       const folder = new RunFolder(out, options.keep);
       if (options.newest === 0) folder.clear();
       else await folder.goOnFrom(options.newest);
-      return new Checkpoints(folder, lock, options.newest);
+      return new Checkpoints(folder, lock, options);
     } catch (cause) {
       lock.close();
       throw unwritable(out, cause);
@@ -56,7 +66,7 @@ export class Checkpoints {
   }
 
   /** Lets other processes train in the folder. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.#lock.close();
   }
 
@@ -76,18 +86,25 @@ export class Checkpoints {
     try {
       const bytes = await run.runLog.sync();
       const place = { step, is_evaluated: isEvaluated, metrics_bytes: bytes };
-      const writeState = async (folder: string) => {
-        const { path, text } = formatState(folder, { ...place, ...stateOf(run) });
-        await writeBeside(path, (file) => writeAll(file, new TextEncoder().encode(text)));
+      const writeState = async (folder: string, files: Checksums) => {
+        this.#files = files;
+        if (run.best.step === step) {
+          run.best.files = {
+            "config.json": files["config.json"] ?? "",
+            "model.safetensors": files["model.safetensors"] ?? "",
+          };
+        }
+        const { path, text } = formatState(folder, { ...place, files, ...stateOf(run) });
+        await writeBeside(path, (put) => put(new TextEncoder().encode(text)));
       };
       // Where only the evaluation was missing, the rest is there.
-      if (step === this.#newest) await writeState(this.#folder.pathOf(step));
+      if (step === this.#newest) await writeState(this.#folder.pathOf(step), this.#files);
       else {
         await this.#folder.write(step, async (folder) => {
-          await run.model.savePretrained(folder);
-          await copyTokenizer(path, folder);
-          await saveTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer);
-          await writeState(folder);
+          const model = await run.model.savePretrained(folder);
+          const tokenizer = await copyTokenizer(path, folder);
+          const state = await saveTrainingState(`${folder}/${TRAINING_STATE}`, run.trainer);
+          await writeState(folder, { ...model, ...tokenizer, [TRAINING_STATE]: state });
         });
       }
       this.#newest = step;
@@ -140,16 +157,56 @@ export async function restoreRun(run: Run, { folder, state }: SavedRun): Promise
   if (run.best.step === state.step) await run.best.save(run.model);
 }
 
-/** What the best model of a resumed run reached. */
+/** What the best model of a resumed run reached; undefined where there is none, or by force one that was damaged. */
 export function bestOf(
-  state: TrainerState | undefined,
+  resume: SavedRun | undefined,
+  isForced: boolean,
 ): ConstructorParameters<typeof BestModel>[1] {
-  return state?.best ? { ...state.best, loss: state.best.loss ?? NaN } : undefined;
+  const { best } = resume?.state ?? {};
+  if (!resume || !best || isForced && !isWhole(() => requireBest(resume))) return undefined;
+  return { ...best, loss: best.loss ?? NaN };
+}
+
+function isWhole(check: () => void): boolean {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    if (error instanceof CheckpointError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Checks that no bit of a checkpoint, and of the best model of its run, has changed since.
+ *
+ * @param isForced whether that does not matter, as long as all files are there
+ * @throws {CheckpointError} where a file is missing or changed
+ */
+export function requireWhole(run: SavedRun, isForced: boolean): void {
+  const { folder, state: { files = {} } } = run;
+  for (const name of ["config.json", "model.safetensors", TRAINING_STATE]) {
+    if (isFile(`${folder}/${name}`)) continue;
+    throw new CheckpointError(
+      `${folder}/${name}`,
+      "there is no such file",
+      "all files of a checkpoint",
+      "Go on from another checkpoint of the run with --resume=DIR, if there is one.",
+    );
+  }
+  if (isForced) return;
+  requireIntact(folder, files);
+  requireBest(run);
+}
+
+/** Where the best model is that of the checkpoint it is written again. @throws {CheckpointError} where it has changed */
+function requireBest({ out, state: { step, best } }: SavedRun): void {
+  if (best?.files && best.step !== step) requireIntact(out, best.files);
 }
 
 function stateOf(
   run: Run,
-): Omit<TrainerState, "format" | "step" | "is_evaluated" | "metrics_bytes"> {
+): Omit<TrainerState, "format" | "step" | "is_evaluated" | "metrics_bytes" | "files"> {
   const { config, checkpoint = null, steps, data, plan, model: { device }, best, log } = run;
   const { quality } = best;
   return {
@@ -161,21 +218,23 @@ function stateOf(
     data: {
       samples: data.loader.samples,
       held_out: data.indices.length,
-      fingerprint: data.facts?.fingerprint ?? null,
+      fingerprint: data.fingerprint,
       revisions: data.revisions,
     },
     device: { description: device.description, tuning: tuningOf(device, plan.dtype) },
     plan: { micro_batch_size: plan.microBatchSize, recompute: plan.recompute },
-    best: quality ? { step: best.step, ...quality } : null,
+    best: quality ? { step: best.step, ...quality, files: best.files } : null,
     log: log.state(),
     peak_bytes: run.peakBytes ?? null,
   };
 }
 
-async function copyTokenizer(from: string, to: string): Promise<void> {
+async function copyTokenizer(from: string, to: string): Promise<Checksums> {
   const names = [...Deno.readDirSync(from)].map(({ name }) => name);
+  const checksums: Record<string, string> = {};
   for (const name of TOKENIZER_FILES.filter((name) => names.includes(name))) {
     const bytes = await Deno.readFile(`${from}/${name}`);
-    await writeBeside(`${to}/${name}`, (file) => writeAll(file, bytes));
+    checksums[name] = await writeBeside(`${to}/${name}`, (put) => put(bytes));
   }
+  return checksums;
 }

@@ -12,9 +12,9 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import { Tally } from "./tally.ts";
 
 /** Rows whose questions are read: enough to know the data, and read in seconds. */
-export const MOST_ROWS = 20_000;
+const MOST_ROWS = 20_000;
 /** The same where every read goes over the network. */
-export const MOST_HUB_ROWS = 1000;
+const MOST_HUB_ROWS = 1000;
 
 /** The longest rows that are taken unless asked for: a longer question costs every other one its time and memory. */
 export const MOST_TOKENS = 512;
@@ -30,7 +30,7 @@ export interface DataFacts {
   readonly lengths: Tally;
   /** Rows whose questions were read, at most, and rows that there are. */
   readonly rows: { readonly read: number; readonly all: number };
-  /** Of the questions and answers that were read, of some pictures, and of the numbers of rows. */
+  /** Of the questions and answers that were read, and on this machine of some pictures and the numbers of rows. */
   readonly fingerprint: string;
 }
 
@@ -38,8 +38,8 @@ export interface DataFacts {
 export interface FactsOptions {
   readonly tokenizer: Tokenizer;
   readonly questionsPerRow: "first" | "all";
-  /** Rows of each dataset, from the start of every source. */
-  readonly mostRows: number;
+  /** Whether reads go over the network: then fewer rows are read, and no pictures. */
+  readonly isRemote: boolean;
 }
 
 /**
@@ -50,8 +50,9 @@ export interface FactsOptions {
  */
 export async function readFacts(
   datasets: readonly Dataset[],
-  { tokenizer, questionsPerRow, mostRows }: FactsOptions,
+  { tokenizer, questionsPerRow, isRemote }: FactsOptions,
 ): Promise<DataFacts> {
+  const mostRows = isRemote ? MOST_HUB_ROWS : MOST_ROWS;
   const lengths = new Tally();
   const known = new Map<string, number>(); // many questions are asked again and again
   let [sum, read, all] = [0, 0, 0];
@@ -66,7 +67,7 @@ export async function readFacts(
         sum = crc32(text, sum);
       }
     }
-    sum = await addPictures(dataset, sum);
+    if (!isRemote) sum = await addPictures(dataset, sum);
     read += Math.min(dataset.rows, mostRows);
     all += dataset.rows;
   }

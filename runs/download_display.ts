@@ -6,6 +6,7 @@
 import type { DownloadProgress, HubOptions } from "../data/hub.ts";
 import { Display } from "./display.ts";
 import { clock } from "./report.ts";
+import { sizeText } from "./survey_text.ts";
 
 const MILLISECONDS_BETWEEN_UPDATES = 100;
 /** A file that nobody watches coming gets lines no faster than this. */
@@ -21,7 +22,7 @@ export function downloadDisplay(output: typeof Deno.stderr = Deno.stderr): HubOp
       const { filesDone, files, path, totalBytes } = progress;
       if (filesDone === files) {
         const what = files === 1 ? path : `${files} files`;
-        return display.print(`Downloaded ${what}, ${size(totalBytes)}`);
+        return display.print(`Downloaded ${what}, ${sizeText(totalBytes)}`);
       }
       if (performance.now() - shown < pause) return;
       shown = performance.now();
@@ -32,12 +33,7 @@ export function downloadDisplay(output: typeof Deno.stderr = Deno.stderr): HubOp
 
 function progressLine(progress: DownloadProgress): string {
   const { path, receivedBytes, totalBytes, bytesPerSecond, secondsLeft } = progress;
-  const share = `${Math.floor(100 * receivedBytes / totalBytes)} % of ${size(totalBytes)}`;
+  const share = `${Math.floor(100 * receivedBytes / totalBytes)} % of ${sizeText(totalBytes)}`;
   const left = Number.isFinite(secondsLeft) ? `, ${clock(secondsLeft)} left` : "";
-  return `Downloading ${path}: ${share}, ${size(bytesPerSecond)}/s${left}`;
-}
-
-function size(bytes: number): string {
-  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(bytes < 1e4 ? 1 : 0)} kB`;
-  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  return `Downloading ${path}: ${share}, ${sizeText(bytesPerSecond)}/s${left}`;
 }

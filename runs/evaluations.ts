@@ -33,7 +33,7 @@ export function evaluationInterval(
   heldOut: number,
 ): number {
   const asked = Math.min(heldOut, MOST_WHILE_TRAINING);
-  return Math.min(most, Math.max(Math.ceil(steps / EVALUATIONS), Math.ceil(asked / batch)));
+  return Math.min(most, steps, Math.max(Math.ceil(steps / EVALUATIONS), Math.ceil(asked / batch)));
 }
 
 /** A dataset to ask beside the held-out questions. */

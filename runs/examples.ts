@@ -6,7 +6,7 @@
 import type { Samples } from "../data/datasets.ts";
 import { decodeUpright } from "../data/image.ts";
 import { encodePng } from "../data/png_encoder.ts";
-import { denoCommand } from "../data/terminal.ts";
+import { denoCommand, printable } from "../data/terminal.ts";
 import { shellWord } from "./report.ts";
 
 /** A question with the model's answer and the true one. */
@@ -60,6 +60,7 @@ export async function savePicture(
 
 /** The command that asks the model in `folder` about a picture, to be pasted into a shell. */
 export function generateCommand(picture: string, question: string, folder: string): string {
-  const words = ["run", "-A", "generate.ts", picture, question, "--checkpoint", folder];
+  const asked = printable(question.replaceAll(/\s+/g, " "));
+  const words = ["run", "-A", "generate.ts", picture, asked, "--checkpoint", folder];
   return denoCommand(words.map(shellWord).join(" "));
 }

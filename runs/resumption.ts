@@ -5,7 +5,13 @@
  */
 import { denoCommand } from "../data/terminal.ts";
 import { type Config, frozenParts, type TrainConfig } from "../model/config.ts";
-import { occupantOf, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
+import {
+  isFile,
+  LATEST,
+  occupantOf,
+  type SavedRun,
+  type TrainerState,
+} from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
 import { shellWord } from "./report.ts";
@@ -72,7 +78,7 @@ function differences(state: TrainerState, now: Resumable): string[] {
   const { plan, device, data, steps, checkpoint = null } = now;
   const tuning = tuningOf(device, plan.dtype);
   const { samples, held_out: heldOut, fingerprint: before } = state.data;
-  const fingerprint = data.facts?.fingerprint ?? null;
+  const { fingerprint } = data;
   const pairs: [string, unknown, unknown][] = [
     ...settingPairs(state.config, now.config),
     ["the number of steps", state.steps, steps],
@@ -125,12 +131,12 @@ export function requireFree(out: string): void {
 /** `error`, with what to do next: where the run in `out` has a checkpoint, after step `newest`, and where memory ran out. */
 export function withAdvice(error: unknown, out: string, newest: number): unknown {
   if (!(error instanceof Error)) return error;
-  const advice = [
-    ...(error.name === "OutOfMemoryError" ? [LESS_MEMORY] : []),
-    ...(newest > 0
-      ? [`what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`]
-      : []),
-  ];
+  const saved = newest === 0
+    ? []
+    : isFile(`${out}/${LATEST}`)
+    ? [`what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`]
+    : [`what was saved up to step ${newest} is gone with the folder`];
+  const advice = [...(error.name === "OutOfMemoryError" ? [LESS_MEMORY] : []), ...saved];
   if (advice.length > 0) error.message = [error.message.replace(/\.$/, ""), ...advice].join("; ");
   return error;
 }

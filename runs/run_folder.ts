@@ -9,10 +9,9 @@
  *
  * Under checkpoints.ts. Ours; the order of writes is that of "All File Systems Are Not Created Equal", Pillai et al. 2014.
  */
-import { writeAll, writeBeside } from "../model/safetensors.ts";
-import { LATEST } from "../model/trainer_state.ts";
+import { writeBeside } from "../model/saved_files.ts";
+import { LATEST, STEP_NAME } from "../model/trainer_state.ts";
 
-const NAME = /^step-(\d+)$/;
 const PARTIAL = /\.partial$/;
 
 /** The folder of a run. */
@@ -76,7 +75,7 @@ export class RunFolder {
 
   async #point(step: number): Promise<void> {
     const text = new TextEncoder().encode(`${nameOf(step)}\n`);
-    await writeBeside(`${this.path}/${LATEST}`, (file) => writeAll(file, text));
+    await writeBeside(`${this.path}/${LATEST}`, (put) => put(text));
     await syncFolder(this.path);
   }
 
@@ -92,13 +91,13 @@ export class RunFolder {
   }
 
   #steps(): number[] {
-    const names = [...Deno.readDirSync(this.path)].map(({ name }) => NAME.exec(name)?.[1]);
+    const names = [...Deno.readDirSync(this.path)].map(({ name }) => STEP_NAME.exec(name)?.[1]);
     return names.flatMap((digits) => digits === undefined ? [] : [Number(digits)]);
   }
 
   #prune(kept: readonly number[]): void {
     for (const { name } of [...Deno.readDirSync(this.path)]) {
-      const [, digits] = NAME.exec(name) ?? [];
+      const [, digits] = STEP_NAME.exec(name) ?? [];
       if (digits === undefined || kept.includes(Number(digits))) continue;
       // Under its name only while it is whole.
       const beside = `${this.path}/.${name}.partial`;

@@ -12,7 +12,7 @@ import { Loader } from "../data/loader.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
 import { type FrequentAnswers, frequentIn } from "./baseline.ts";
-import { type DataFacts, MOST_HUB_ROWS, MOST_ROWS, readFacts, rowLength } from "./data_facts.ts";
+import { type DataFacts, readFacts, rowLength } from "./data_facts.ts";
 import {
   evaluationInterval,
   type EvaluationSet,
@@ -38,6 +38,8 @@ export interface TrainingData {
   readonly rowLength: number;
   /** What was read of training data and held-out rows; undefined where they are drawn, or all on the Hub. */
   readonly facts: DataFacts | undefined;
+  /** By which a resumed run knows files on this machine again; null where there are none. */
+  readonly fingerprint: string | null;
 }
 
 /** How to open it. */
@@ -89,7 +91,7 @@ export async function openTrainingData(
     ? await readFacts([dataset, held], {
       tokenizer: options.tokenizer ?? await tokenizerFor(vlm.lm_tokenizer),
       questionsPerRow: train.questions_per_row,
-      mostRows: origins.has("hub") ? MOST_HUB_ROWS : MOST_ROWS,
+      isRemote: origins.has("hub"),
     })
     : undefined;
   const maxLength = isLengthOpen && facts ? rowLength(facts.lengths) : vlm.lm_max_length;
@@ -102,7 +104,8 @@ export async function openTrainingData(
     let answers: Promise<FrequentAnswers> | undefined;
     const frequent = () => answers ??= frequentIn(dataset);
     const sets = { heldOut, indices, evaluationSets, frequent };
-    return { loader, dataset, ...sets, revisions, facts, rowLength: maxLength };
+    const fingerprint = origins.has("files") && facts ? facts.fingerprint : null;
+    return { loader, dataset, ...sets, revisions, facts, fingerprint, rowLength: maxLength };
   } catch (error) {
     loader.close();
     throw error;

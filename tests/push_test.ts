@@ -77,7 +77,7 @@ Deno.test("push.ts publishes a checkpoint of Python's, whose weights arrive byte
   assertEquals(files.get("model.safetensors"), original);
   assertMatch(new TextDecoder().decode(files.get("README.md")), /^---\nlibrary_name: nanovlm\n/);
   const again = await push(hub, args);
-  assertMatch(again.stdout, /^ {2}model.safetensors {2}\d+\.\d kB$/m);
+  assertMatch(again.stdout, /^ {2}model.safetensors {2}\d+ kB$/m);
   assertMatch(again.stdout, /^Pushed 3 files, .*: http.*\/me\/golden$/m);
 });
 
@@ -173,3 +173,19 @@ for (
     assert(!outcome.stderr.includes("hf_no"));
   });
 }
+
+Deno.test("push.ts shows no token that a server says, with --debug neither", async () => {
+  const echo: Route = async (request) => {
+    await request.body?.cancel();
+    const error = `no ${request.headers.get("Authorization")} \x1b[2J https://a.b/c?sig=secret`;
+    return Response.json({ error }, { status: 400, headers: { "X-Error-Message": `no ${token}` } });
+  };
+  await using hub = startHub(new HubStore(), [echo]);
+  const args = ["--checkpoint", GOLDEN, "--to", "me/golden"];
+  for (const more of [[], ["--debug"]]) {
+    const { code, stderr } = await push(hub, [...args, ...more]);
+    assertEquals(code, 1);
+    assertMatch(stderr, /status 400, "no /);
+    for (const secret of [token, "sig=secret", "\x1b"]) assert(!stderr.includes(secret), stderr);
+  }
+});

@@ -102,6 +102,18 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a start that fails behind the lock gives the folder free",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (out) => {
+      await Deno.mkdir(`${out}/metrics.jsonl`); // which is to be a file
+      await assertRejects(() => run(resumableRun(out, 1)), Error, "Cannot write to the output");
+      await Deno.remove(`${out}/metrics.jsonl`);
+      assertEquals((await run(resumableRun(out, 1))).steps, 1);
+    }),
+});
+
+Deno.test({
   name: "a second run in the folder of one is refused, and harms nothing",
   ignore,
   fn: () =>

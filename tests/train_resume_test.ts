@@ -12,7 +12,8 @@ import { savedRun } from "../model/trainer_state.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
 import { NEVER, type Stop } from "../runs/stop_signals.ts";
 import { Device } from "../shaders/runtime/device.ts";
-import { inTemporaryFolder } from "./data/helpers.ts";
+import { encodePng } from "../data/png_encoder.ts";
+import { inTemporaryFolder, writeCauldron } from "./data/helpers.ts";
 import { killRuns } from "./kill.ts";
 import { assertSameRun, metricsOf, resumableRun, run } from "./resume_helpers.ts";
 import { hasAdapter, runScript } from "./run_helpers.ts";
@@ -209,6 +210,105 @@ Deno.test({
       };
       const message = `Cannot save step 2 in "${out}": No such file or directory`;
       await assertRejects(() => run(resumableRun(out, 4), { onLine: remove }), Error, message);
+      const removeLater = (line: string) => {
+        if (line.startsWith("Step 3:")) Deno.removeSync(out, { recursive: true });
+      };
+      const error = await assertRejects(
+        () => run(resumableRun(out, 6), { onLine: removeLater }),
+        Error,
+      );
+      assertMatch(
+        error.message,
+        /Cannot save step 3 .* what was saved up to step 2 is gone with the folder$/,
+      );
+    }),
+});
+
+/** Changes one bit in the middle of a file. */
+function flip(path: string): void {
+  const bytes = Deno.readFileSync(path);
+  bytes[bytes.length >> 1]! ^= 1;
+  Deno.writeFileSync(path, bytes);
+}
+
+Deno.test({
+  name:
+    "a flipped bit in a checkpoint or in the best model is noticed, and so is a file that is gone",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (out) => {
+      const stopLater = (line: string) => {
+        if (line.startsWith("Step 3:")) later.signal = "SIGTERM";
+      };
+      const later: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER };
+      await assertRejects(
+        () => run(resumableRun(out, 6), { stop: later, onLine: stopLater }),
+        Interrupted,
+      );
+      const folder = `${out}/step-000003`;
+      const resume = () => run([`--resume=${out}`]);
+      for (const name of ["model.safetensors", "training_state.safetensors", "config.json"]) {
+        const path = `${folder}/${name}`;
+        flip(path);
+        const error = await assertRejects(resume, Error);
+        assertStringIncludes(error.message, `Cannot read "${path}": the checksum of its bytes is`);
+        flip(path);
+      }
+      const state = `${folder}/trainer_state.json`;
+      const text = await Deno.readTextFile(state);
+      await Deno.writeTextFile(state, text.replace(/"held_out": \d+/, '"held_out": 99'));
+      await assertRejects(resume, Error, `Cannot read "${state}": the checksum of its content is`);
+      await Deno.writeTextFile(state, text);
+
+      await Deno.rename(folder, `${out}/step-000009`);
+      await Deno.writeTextFile(`${out}/latest`, "step-000009\n");
+      await assertRejects(resume, Error, "it is of step 3, expected 000009, as its folder's name");
+      await Deno.rename(`${out}/step-000009`, folder);
+      await Deno.writeTextFile(`${out}/latest`, "step-000003\n");
+
+      await Deno.rename(`${folder}/training_state.safetensors`, `${out}/aside`);
+      const isGone = `Cannot read "${folder}/training_state.safetensors": there is no such file`;
+      await assertRejects(resume, Error, isGone);
+      await assertRejects(() => run([`--resume=${out}`, "--force"]), Error, isGone);
+      await Deno.rename(`${out}/aside`, `${folder}/training_state.safetensors`);
+
+      // The best model is that of step 3; behind step 4 it is no longer written again.
+      await assertRejects(() => run([`--resume=${out}`], { stop: AT_ONCE }), Interrupted);
+      const best = `${out}/model.safetensors`;
+      const verify = ["--dataset", "shapes", "--limit", "1", "--checkpoint", out, "--verify"];
+      const checked = await runScript("eval.ts", ...verify);
+      assertStringIncludes(checked.stderr, "each file as it was saved");
+      flip(best);
+      const damage = `Cannot read "${best}": the checksum of its bytes is`;
+      await assertRejects(resume, Error, damage);
+      const refused = await runScript("eval.ts", ...verify);
+      assertEquals(refused.code, 1);
+      assertStringIncludes(refused.stderr, damage);
+      assertEquals((await run([`--resume=${out}`, "--force"])).best_step, 6, "by force without it");
+    }),
+});
+
+Deno.test({
+  name: "a resume after questions or pictures changed at the same count is noticed",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (folder) => {
+      const [data, out] = [`${folder}/train.parquet`, `${folder}/run`];
+      const png = encodePng({ width: 8, height: 8, data: new Uint8Array(8 * 8 * 3) });
+      const write = (answer: string) => {
+        const turns: [string, string][] = [["what?", answer]];
+        writeCauldron(data, Array.from({ length: 20 }, () => ({ image: png, turns })), 4);
+      };
+      write("a");
+      const flags = [...resumableRun(out, 2), "--train-dataset", data, "--workers", "0"];
+      const all = ["--set", "data_cutoff_idx=null"];
+      await assertRejects(() => run([...flags, ...all], { stop: AT_ONCE }), Interrupted);
+      write("b");
+      const changed = /the fingerprint of questions and pictures is "\w{8}", was "\w{8}"; expected/;
+      const error = await assertRejects(() => run([`--resume=${out}`]), RangeError);
+      assertMatch(error.message, changed);
+      write("a");
+      assertEquals((await run([`--resume=${out}`])).steps, 2);
     }),
 });
 

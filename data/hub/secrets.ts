@@ -25,7 +25,7 @@ export function keepSecret(token: string): void {
 
 /** An address: what is before "@" in it, and what is behind "?" or "#", may be secret. */
 const ADDRESS =
-  /\b([a-z][a-z0-9+.-]{0,20}:\/\/)(?:[^\s/?#"'<>]*@)?([^\s?#"'<>()]*)([?#][^\s"'<>()]*)?/gi;
+  /\b([a-z][a-z0-9+.-]{0,20}:\/\/)(?:[^\s/?#"'<>]*@)?([^\s?#"'<>()]*)([?#][^\s"'<>()]+)?/gi;
 /** Shapes of secrets, with what may stay of them. */
 const SHAPES = [
   /(?<![a-z0-9])(hf_|api_org_)(?:(?:oauth|jwt|app)_[\w.-]+|[a-z0-9]{12,})/gi,

@@ -1,6 +1,6 @@
 /** Tests of CSV and TSV files, and of what text files of all kinds have in common. */
 import { constants, deflateRawSync } from "node:zlib";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openCsv } from "../../data/csv_records.ts";
 import { openJson } from "../../data/json_records.ts";
 import type { DataRecord, RecordSource } from "../../data/records.ts";
@@ -43,6 +43,7 @@ Deno.test("a CSV file is read as pandas reads it, but for values, which stay tex
     { a: "1", b: null, c: null },
     { a: "1", b: "2", c: "3" },
   ]);
+  assertEquals((await openText(",a,a\n0,1,2")).columns, ["Unnamed: 0", "a", "a.1"]);
 });
 
 Deno.test("semicolons and tabs between values are found by the line of names", async () => {
@@ -89,6 +90,15 @@ Deno.test("gzip that unpacks to more than 512 MiB is refused soon and in bounded
   await assertRejects(() => openJson([memoryFile(zipped)]), RangeError, "at most 536870912");
 });
 
+Deno.test("a small file of very many records is refused in bounded memory", async () => {
+  const before = Deno.memoryUsage().rss;
+  const many = memoryFile(bytesOf("7\n".repeat(2 ** 23 + 1)));
+  await assertRejects(() => openCsv([many]), RangeError, "at most 8388608 in a file");
+  const lists = bytesOf(`{${'"a":[],'.repeat(2 ** 17)}"b":[{"a":1}]}`);
+  assertEquals((await openJson([memoryFile(lists)])).rows, 1);
+  assert(Deno.memoryUsage().rss - before < 1e9);
+});
+
 Deno.test("a JSON list is read item by item, alone or in an object", async () => {
   const open = (text: string) => openJson([memoryFile(bytesOf(text))]);
   const items = ['{"a": "[,]", "b": {"c": [1, 2]}}', '{"a": "\\"}"}'];
@@ -101,6 +111,11 @@ Deno.test("a JSON list is read item by item, alone or in an object", async () =>
     { a: 1, messages: [{ b: 2 }] },
   ]);
   assertEquals((await open("[]")).rows, 0);
+  // Objects over several lines, or several on one, as datasets reads them too.
+  const pretty = right.map((record) => JSON.stringify(record, null, 1));
+  assertEquals(await all(await open(pretty.join("\n"))), right);
+  assertEquals(await all(await open(items.join(""))), right);
+  assertEquals(await all(await open(items.join("\r"))), right);
   const twice = `{"images": [1], "train": ${list}, "test": ${list}}`;
   await assertRejects(() => open(twice), SyntaxError, '"train, test"');
   for (const cut of [list.slice(0, -2), list.slice(0, 20), list + "[]", "[["]) {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HubError } from "../../data/hub/errors.ts";
 import { PATIENT } from "../../data/hub/retry.ts";
+import { requireWriteAccess } from "../../data/hub/write_access.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "../../data/hub/upload.ts";
 import { breakingPort } from "../hub/faults.ts";
 import { type HubServer, type Route, startHub } from "../hub/server.ts";
@@ -326,3 +327,16 @@ Deno.test("uploadFiles() says so when there is no network", async () => {
   const error = await assertRejects(() => upload(hub), HubError);
   assertMatch(error.message, /by 127\.0\.0\.1:\d+: found ".*refused.*Check the network/);
 });
+
+for (const text of ["null", "7", "{}", "[]", '{"type": "user", "auth": {}}', "<html>"]) {
+  Deno.test(`requireWriteAccess() reports a Hub that knows users as ${text}`, async () => {
+    await using hub = startHub(new HubStore(), [saying("whoami", text)]);
+    const { endpoint } = hub;
+    const { token } = new HubStore();
+    await assertRejects(
+      () => requireWriteAccess("me/model", { endpoint, token, retry: RETRY, isPrivate: false }),
+      HubError,
+      "Is HF_ENDPOINT a Hub?",
+    );
+  });
+}

@@ -2,17 +2,18 @@
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { encodePng } from "../../data/png_encoder.ts";
 import { openDataset } from "../../data/datasets.ts";
+import { Shapes } from "../../data/shapes.ts";
 import { byteTokenizer } from "../../data/tokenizer.ts";
-import { MOST_ROWS, readFacts, rowLength, rowsText } from "../../runs/data_facts.ts";
+import { readFacts, rowLength, rowsText } from "../../runs/data_facts.ts";
 import { inTemporaryFolder, writeCauldron } from "../data/helpers.ts";
 
 const TOKENIZER = byteTokenizer();
 /** What stands around a question and its answer. */
 const AROUND = "Question:  Answer:".length + 1;
 
-function read(path: string, mostRows: number = MOST_ROWS) {
+function read(path: string) {
   return openDataset(path, "train").then((dataset) =>
-    readFacts([dataset], { tokenizer: TOKENIZER, questionsPerRow: "all", mostRows })
+    readFacts([dataset], { tokenizer: TOKENIZER, questionsPerRow: "all", isRemote: false })
   );
 }
 
@@ -43,9 +44,9 @@ Deno.test("rowLength() is what the longest question needs, and says what is long
     assertEquals(rowLength(longer.lengths), 512);
     const told = rowsText(512, longer);
     assertStringIncludes(told, "1 of 11 are longer, the longest 620, and teach nothing: --set lm");
-    const some = await read(folder, 5);
-    assertEquals([some.lengths.count, some.rows], [5, { read: 5, all: 11 }]);
-    assertStringIncludes(rowsText(30, some), "the longest of the first 5 rows has 30");
+    assertEquals(longer.rows, { read: 11, all: 11 });
+    const some = { ...facts, rows: { read: 10, all: 500 } };
+    assertStringIncludes(rowsText(30, some), "the longest of the first 10 rows has 30");
   }));
 
 Deno.test("the fingerprint is that of the content: the same after a copy, another after any change", () =>
@@ -65,6 +66,14 @@ Deno.test("the fingerprint is that of the content: the same after a copy, anothe
     await Deno.writeFile(`${one}/7.png`, picture(100));
     assertNotEquals((await read(one)).fingerprint, fingerprint, "another picture");
   }));
+
+Deno.test("over the network 1,000 rows are read, and no pictures", async () => {
+  const shapes = new Shapes("train", { rows: 3000 });
+  const facts = await readFacts([shapes], {
+    ...{ tokenizer: TOKENIZER, questionsPerRow: "first", isRemote: true },
+  });
+  assertEquals([facts.lengths.count, facts.rows], [1000, { read: 1000, all: 3000 }]);
+});
 
 Deno.test("the fingerprint of a Parquet file tells other pictures by their row groups' sizes", () =>
   inTemporaryFolder(async (folder) => {

@@ -1,5 +1,6 @@
 // Tests of runs/report.ts: numbers and tables as people read them.
 import { assertEquals } from "@std/assert";
+import { generateCommand } from "../../runs/examples.ts";
 import { clock, percent, scoreTable, shellWord, short } from "../../runs/report.ts";
 
 Deno.test("percent(), short() and clock() keep few digits", () => {
@@ -36,4 +37,11 @@ Deno.test("scoreTable() shows a kind of question that would steer a terminal or 
   assertEquals(table.split("\n").length, 4);
   assertEquals(Math.max(...table.split("\n").map((line) => line.length)) < 80, true);
   assertEquals(table.includes("\x1b"), false);
+});
+
+Deno.test("generateCommand() is one line that steers no terminal, whatever the question is", () => {
+  assertEquals(
+    generateCommand("a b.png", "What\nis\x1b[2J it?", "out"),
+    "deno run -A generate.ts 'a b.png' 'What is\\u001b[2J it?' --checkpoint out",
+  );
 });

@@ -52,12 +52,13 @@ Deno.test("openTrainingData() gives rows the length that all questions need, whe
     data.loader.close();
     assertEquals([length, cutRows], [data.rowLength, 0]);
     const { config, steps } = settledConfig({ vlm, train: mine }, data, ["eval_interval"]);
-    return [config.vlm.lm_max_length, config.train.eval_interval, steps, data.facts !== undefined];
+    return [config.vlm.lm_max_length, config.train.eval_interval, steps, data.fingerprint !== null];
   };
   assertEquals(await open(false), [46, 100, 1000, true]);
   const [length] = await open(true);
   assertEquals([length, ...(await open(true, `${folder}/train.parquet`)).slice(3)], [43, true]);
   assertEquals(await open(false, "shapes"), [46, 200, 1000, false], "what is drawn is known");
+  assertEquals(await open(true, "shapes"), [43, 200, 1000, false]);
 });
 
 Deno.test("openTrainingData() takes one question a row where the configuration says so", async () => {

@@ -11,7 +11,7 @@ export const COLUMNS_FLAG = {
   value: "F=C,...",
   help:
     "columns of data in no known schema, such as image=photo,question=prompt,answer=reply; fields are image, images, " +
-    "question, answer, texts, messages, category",
+    "question, answer, caption, texts, messages, category",
 } as const satisfies Flag;
 
 /** How training data is read. */

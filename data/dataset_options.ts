@@ -2,6 +2,7 @@
  * How datasets are opened: plain data, which goes from the command line's configuration to the
  * loader's workers. Read by datasets.ts and the files below it.
  */
+import { closestMatch } from "leven";
 import type { DatasetRevisions } from "./dataset_revisions.ts";
 import type { HubOptions } from "./hub.ts";
 
@@ -72,8 +73,12 @@ export function parseColumns(texts: readonly string[]): ColumnNames {
     const [, name, column] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/.exec(text) ?? [];
     const field = FIELDS.find((known) => known === name);
     if (!field || !column) {
+      const near = column && name ? closestMatch(name, FIELDS, { maxDistance: 2 }) : undefined;
       throw new TypeError(
-        `Cannot use the column "${text}": expected FIELD=COLUMN, FIELD one of ${FIELDS.join(", ")}`,
+        `Cannot use the column "${text}": expected FIELD=COLUMN, FIELD one of ${
+          FIELDS.join(", ")
+        }` +
+          (near === undefined ? "" : `. Did you mean "${near}=${column}"?`),
       );
     }
     columns[field] = column;

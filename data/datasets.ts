@@ -15,6 +15,7 @@ import { mapSome } from "./local_file.ts";
 import { openFolders, openGlob, openPath } from "./local_sources.ts";
 import { openParquet } from "./parquet.ts";
 import { openPictures } from "./picture_records.ts";
+import { missingText } from "./record_fields.ts";
 import { RecordDataset } from "./record_dataset.ts";
 import { GroupCache } from "./records.ts";
 import { RowSubset } from "./row_subset.ts";
@@ -71,6 +72,8 @@ class Opener {
   readonly #isAlone: boolean;
   /** Whether names of columns that the user gave were of use anywhere. */
   isMapped = false;
+  /** The columns of all sources. */
+  readonly columns = new Set<string>();
 
   /** @param isAlone whether there is one source */
   constructor(options: DatasetOptions, isAlone: boolean) {
@@ -95,6 +98,7 @@ class Opener {
       this.#options,
     );
     this.isMapped ||= dataset.isMapped;
+    for (const column of dataset.columns) this.columns.add(column);
     return dataset;
   }
 }
@@ -192,7 +196,8 @@ export async function openDataset(
     throw new TypeError(
       `Cannot open dataset "${spec}": found no source with all of the columns "${
         Object.values(columns).join(", ")
-      }", expected one. Correct --columns, or leave it out.`,
+      }", expected one.${missingText(Object.values(columns), [...opener.columns])} Correct ` +
+        `--columns, or leave it out.`,
     );
   }
   const datasets = parts.flatMap((dataset, at) => {

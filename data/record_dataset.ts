@@ -5,9 +5,9 @@
  */
 import { classNames, KNOWN_NAMES } from "./columns.ts";
 import type { Dataset, Row, RowGroup, Turn } from "./dataset.ts";
-import type { DatasetOptions } from "./dataset_options.ts";
+import type { ColumnNames, DatasetOptions } from "./dataset_options.ts";
 import { questionCategory } from "./question_category.ts";
-import { nearest, PictureError } from "./record_fields.ts";
+import { missingText, nearest, PictureError } from "./record_fields.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
 import { findInFolder, readInFolder } from "./safe_path.ts";
 import { KNOWN_SCHEMAS, type LabelledTurn, recognize, type Schema } from "./schemas.ts";
@@ -71,12 +71,12 @@ export class RecordDataset implements Dataset {
       throw new RangeError(`Cannot open dataset "${name}": found no rows, expected at least one`);
     }
     const schema = recognize(columns, { names, minimum, classes: classNames(features) });
-    if (!schema) throw unknownSchema(name, columns);
+    if (!schema) throw unknownSchema(name, columns, names);
     const { needed, turnColumns, pictureColumns } = schema;
     opened.records.useColumns?.(needed, [...turnColumns, ...pictureColumns]);
     const dataset = new RecordDataset(opened, schema);
     const isAmongMessages = schema.pictureColumns.some((one) => schema.turnColumns.includes(one));
-    if (isAmongMessages && !await dataset.#hasPicture()) throw unknownSchema(name, columns);
+    if (isAmongMessages && !await dataset.#hasPicture()) throw unknownSchema(name, columns, names);
     await dataset.#surveyLabels();
     return dataset;
   }
@@ -223,15 +223,20 @@ function noteOf(name: string, { questions, kind }: NonNullable<Schema["asked"]>)
     (list.length === 1 ? list[0] : `${list.slice(0, -1).join(", ")} and ${list.at(-1)} in turn`);
 }
 
-function unknownSchema(name: string, columns: readonly string[]): TypeError {
+function unknownSchema(
+  name: string,
+  columns: readonly string[],
+  names: ColumnNames,
+): TypeError {
   const hints = columns.flatMap((column) => {
     const known = KNOWN_NAMES.includes(column) ? undefined : nearest(column, KNOWN_NAMES);
     return known === undefined ? [] : [`"${known}" instead of "${column}"`];
   });
   return new TypeError(
     `Cannot open dataset "${name}": found columns "${columns.join(", ")}", expected ` +
-      `${KNOWN_SCHEMAS}.${hints.length > 0 ? ` Perhaps ${hints.join(", ")}.` : ""} Say which ` +
-      `columns hold them, as with: --columns image=COLUMN,question=COLUMN,answer=COLUMN`,
+      `${KNOWN_SCHEMAS}.${hints.length > 0 ? ` Perhaps ${hints.join(", ")}.` : ""}` +
+      `${missingText(Object.values(names), columns)} Say which columns hold them, as with: ` +
+      `--columns image=COLUMN,question=COLUMN,answer=COLUMN`,
   );
 }
 

@@ -23,6 +23,14 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return found === undefined ? undefined : lower.get(found);
 }
 
+/** Says which of names are not among those that are there, and what they were perhaps meant to be. */
+export function missingText(names: readonly string[], there: readonly string[]): string {
+  return names.filter((name) => !there.includes(name)).map((name) => {
+    const near = nearest(name, there);
+    return ` There is no column "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`;
+  }).join("");
+}
+
 /** What is said of a field of the wrong kind. */
 function wrong(field: string, value: unknown, expected: string, record?: DataRecord): string {
   const other = record && value === undefined ? nearest(field, Object.keys(record)) : undefined;

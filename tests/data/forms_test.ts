@@ -1,5 +1,6 @@
 /** Tests of the forms in which people have pictures with words: each opens without a flag. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseColumns } from "../../data/dataset_options.ts";
 import { openDataset } from "../../data/datasets.ts";
 import { PictureError } from "../../data/record_fields.ts";
 import { goldenImage, inTemporaryFolder, writeColumns } from "./helpers.ts";
@@ -294,6 +295,13 @@ Deno.test("a misspelt key or path is told with what was perhaps meant", () =>
     } finally {
       Deno.chdir(before);
     }
-    writeColumns(`${dir}/flat.parquet`, [{ name: "image", data: [PNG] }]);
+    const open = (columns: Record<string, string>) =>
+      openDataset(`${dir}/my-pics`, "train", { columns });
+    await assertRejects(() => open({ answer: "anwser" }), TypeError, 'did you mean "answer"?');
+    writeColumns(`${dir}/flat.parquet`, [{ name: "photograph", data: [PNG] }]);
+    const flat = () =>
+      openDataset(`${dir}/flat.parquet`, "train", { columns: { image: "photogr" } });
+    await assertRejects(flat, TypeError, 'did you mean "photograph"?');
+    assertThrows(() => parseColumns(["imgae=a"]), TypeError, 'Did you mean "image=a"?');
     await assertRejects(() => openDataset(`${dir}/flat.parquet`, "train"), TypeError, "--columns");
   }));

@@ -124,7 +124,9 @@ export function answerOf(value: unknown, names?: readonly string[]): string | un
     return names ? names[Number(value)] : Number.isNaN(value) ? undefined : String(value);
   }
   if (typeof value === "boolean") return String(value);
-  if (value instanceof Date) return value.toISOString().replace(/T00:00:00\.000Z$/, "");
+  if (value instanceof Date) {
+    return value.toISOString().replace("T", " ").replace(/( 00:00:00)?\.000Z$/, "");
+  }
   const list = listOf(value);
   if (Array.isArray(list)) {
     const all = list.map((one) => answerOf(one, names));

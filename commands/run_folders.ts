@@ -6,6 +6,7 @@
 import { statOf } from "../data/pretrained.ts";
 import { denoCommand, folded, printableLines, terminalColumns } from "../data/terminal.ts";
 import {
+  isTraining,
   isUnfinished,
   LATEST,
   occupantOf,
@@ -62,7 +63,7 @@ export function newestUnfinished(preset: string | undefined): SavedRun {
   const runs = newestFirst(LATEST).filter(isOfPreset);
   for (const { dir } of runs) {
     const run = savedRun(dir);
-    if (run && isUnfinished(run.state)) return run;
+    if (run && isUnfinished(run.state) && !isTraining(dir)) return run;
   }
   const [newest] = runs;
   throw new Error(

@@ -16,6 +16,8 @@ const FORMAT = 1;
 const FILE = "trainer_state.json";
 /** In a run's folder: names the newest complete checkpoint in it. */
 export const LATEST = "latest";
+/** There too: locked by the process that trains in it, until it ends, however that comes. */
+export const LOCK = ".lock";
 
 /** The folder of a checkpoint, by its steps. */
 export const STEP_NAME = /(?:^|[\\/])step-(\d+)[\\/]*$/;
@@ -118,10 +120,18 @@ export function isUnfinished({ step, steps, is_evaluated }: TrainerState): boole
   return step < steps || !is_evaluated;
 }
 
-/** What a new run in folder `out` would replace, in words; undefined where nothing is there. */
+/** Whether a process is training in folder `out`. */
+export function isTraining(out: string): boolean {
+  if (!isFile(`${out}/${LOCK}`)) return false;
+  using file = Deno.openSync(`${out}/${LOCK}`);
+  return !file.tryLockSync(false);
+}
+
+/** What a new run in folder `out` would replace or meet, in words; undefined where nothing is there. */
 export function occupantOf(
   out: string,
 ): { readonly text: string; readonly isUnfinished: boolean } | undefined {
+  if (isTraining(out)) return { text: "another process is training there", isUnfinished: false };
   try {
     const state = isFile(`${out}/${LATEST}`) ? savedRun(out)?.state : undefined;
     if (state) {

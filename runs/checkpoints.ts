@@ -7,7 +7,13 @@
 import DENO from "../deno.json" with { type: "json" };
 import { CheckpointError } from "../model/safetensors.ts";
 import { type Checksums, requireIntact, writeBeside } from "../model/saved_files.ts";
-import { formatState, isFile, type SavedRun, type TrainerState } from "../model/trainer_state.ts";
+import {
+  formatState,
+  isFile,
+  LOCK,
+  type SavedRun,
+  type TrainerState,
+} from "../model/trainer_state.ts";
 import { loadTrainingState, saveTrainingState } from "../model/training_state.ts";
 import { tuningOf } from "../model/tuning.ts";
 import type { BestModel } from "./best_model.ts";
@@ -21,9 +27,6 @@ const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
 
 /** Checkpoints to keep unless told otherwise: one, and one for the case that a disk damages it. */
 export const KEPT_CHECKPOINTS = 2;
-
-/** Locked by the process that trains in a folder, until it ends, however that comes. */
-const LOCK = ".lock";
 
 /** The newest checkpoint: the steps that it has taken, 0 where there is none, and the checksums of its files. */
 interface Newest {
@@ -88,12 +91,7 @@ export class Checkpoints {
       const place = { step, is_evaluated: isEvaluated, metrics_bytes: bytes };
       const writeState = async (folder: string, files: Checksums) => {
         this.#files = files;
-        if (run.best.step === step) {
-          run.best.files = {
-            "config.json": files["config.json"] ?? "",
-            "model.safetensors": files["model.safetensors"] ?? "",
-          };
-        }
+        if (run.best.step === step) run.best.files = modelFiles(files);
         const { path, text } = formatState(folder, { ...place, files, ...stateOf(run) });
         await writeBeside(path, (put) => put(new TextEncoder().encode(text)));
       };
@@ -227,6 +225,12 @@ function stateOf(
     log: log.state(),
     peak_bytes: run.peakBytes ?? null,
   };
+}
+
+/** Of the checkpoint's files those that the best model has too. */
+function modelFiles(files: Checksums): Checksums {
+  const isModel = ([name]: [string, string]) => /^(config\.json|model\.safetensors)$/.test(name);
+  return Object.fromEntries(Object.entries(files).filter(isModel));
 }
 
 async function copyTokenizer(from: string, to: string): Promise<Checksums> {

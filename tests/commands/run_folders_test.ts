@@ -83,6 +83,13 @@ Deno.test("--resume without a name finds the newest run that is not finished", (
     assertEquals(await outOf("--resume", "--out", "checkpoints/tiny"), "checkpoints/tiny");
     assertEquals(newestUnfinished(undefined).out, "checkpoints/mine");
     assertEquals(newestUnfinished("tiny").out, "checkpoints/tiny-2");
+    {
+      using lock = await Deno.open("checkpoints/tiny-2/.lock", { write: true, create: true });
+      await lock.lock(true);
+      assertEquals(newestUnfinished("tiny").out, "checkpoints/tiny", "the other is under way");
+      assertEquals(await outOf("--preset", "tiny"), "checkpoints/tiny-3", "beside it");
+    }
+    assertEquals(await outOf("--preset", "tiny"), "checkpoints/tiny-2");
     await assertRejects(
       () => outOf("--resume", "--preset", "quickstart"),
       Error,

@@ -6,24 +6,28 @@
 import { openDevice } from "./commands/device.ts";
 import { checkpointFolder, openTokenizer, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, Interrupted, runCommand } from "./commands/command.ts";
-import { requireColumns } from "./commands/dataset_flags.ts";
-import { EVAL_FLAGS } from "./commands/eval_flags.ts";
+import { badRowsShare, requireColumns } from "./commands/dataset_flags.ts";
+import { EVAL_FLAGS, SPLITS } from "./commands/eval_flags.ts";
 import { type Arguments, DTYPE_FLAG, UsageError } from "./commands/flags.ts";
 import { noteModel } from "./commands/run_folders.ts";
 import { requireFewBad, type SkippedRow } from "./data/bad_rows.ts";
 import { openDataset, Samples } from "./data/datasets.ts";
+import type { HubOptions } from "./data/hub.ts";
 import { folded, printable, printLine } from "./data/terminal.ts";
 import { LossMeter } from "./model/evaluation_step.ts";
 import { Generator } from "./model/generator.ts";
 import { chooseDtype } from "./model/precision.ts";
+import { savedRun } from "./model/trainer_state.ts";
 import { VisionLanguageModel } from "./model/vision_language_model.ts";
 import type { Answer, Evaluation, Task } from "./runs/answers.ts";
+import type { FrequentAnswers } from "./runs/baseline.ts";
 import { evaluate, type EvaluateOptions, type Subject } from "./runs/evaluate.ts";
 import { Display, showAsked } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { baselineNote, lossText, scoreTable, scoreText, short } from "./runs/report.ts";
 import { type Score, uncertaintyNote, withInterval } from "./runs/score.ts";
 import { EXIT_STATUS, StopSignals } from "./runs/stop_signals.ts";
+import { openHeldOut } from "./runs/training_data.ts";
 
 export { type Answer, evaluate, type EvaluateOptions, type Evaluation, type Subject, type Task };
 
@@ -40,18 +44,13 @@ export const COMMAND: Command<typeof EVAL_FLAGS> = {
 };
 
 async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
-  const [checkpoint, dataset] = [args.text("checkpoint"), args.text("dataset")];
-  if (checkpoint === undefined || dataset === undefined) {
-    throw new UsageError("Cannot evaluate: expected both --checkpoint DIR and --dataset D");
-  }
+  const checkpoint = args.text("checkpoint");
+  if (checkpoint === undefined) throw new UsageError("Cannot evaluate: expected --checkpoint DIR");
   const hub = downloadDisplay();
   const dir = await checkpointFolder(checkpoint, hub);
   noteModel(checkpoint, dir, { isNamed: true, isVerified: args.has("verify") });
-  const columns = requireColumns(args.text("columns"));
-  const opened = await openDataset(dataset, "validation", { columns, hub });
-  const samples = await Samples.open(opened, "all");
-  const total = Math.min(samples.length, args.number("limit") ?? Infinity);
-  const indices = Array.from({ length: total }, (_, i) => i);
+  const { samples, baseline, ...all } = await openQuestions(args, dir, hub);
+  const indices = all.indices.slice(0, args.number("limit"));
   const device = await openDevice(!args.has("no-tune"));
   const dtype = await chooseDtype(device, args.choice("dtype", DTYPE_FLAG.choices) ?? "auto");
   const model = await VisionLanguageModel.fromPretrained(device, dir, { dtype });
@@ -60,14 +59,16 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   const subject = { generator: new Generator(model), meter: new LossMeter(model), tokenizer };
   const task = args.text("task");
   const display = new Display(Deno.stderr);
+  const count = indices.length.toLocaleString("en");
+  display.print(folded(`Asking it ${count} questions of ${all.what}`, display.columns, 2));
   using stop = new StopSignals((name) => display.print(`${name}: stopping after this batch`));
   let soFar: (() => Evaluation) | undefined;
   const show = showAsked(display);
   try {
     const result = await evaluate(subject, samples, {
       ...(task === "vqa" || task === "mmstar" ? { task } : {}),
-      batchSize: Math.min(args.number("batch-size") ?? 32, total),
-      indices,
+      batchSize: Math.min(args.number("batch-size") ?? 32, indices.length),
+      ...{ indices, baseline },
       ...(args.has("sample") ? { sampleSeed: args.number("seed") ?? 0 } : {}),
       signal: stop.asked,
       onAsked: (asked, of, result) => {
@@ -77,7 +78,11 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
     });
     soFar = () => result;
   } catch (error) {
-    if (stop.signal) throw new Interrupted(`Stopped by ${stop.signal}`, EXIT_STATUS[stop.signal]);
+    if (stop.signal) {
+      const asked = indices.length - (soFar?.().unasked ?? indices.length);
+      const what = `after ${asked} of ${count} questions`;
+      throw new Interrupted(`Stopped by ${stop.signal} ${what}`, EXIT_STATUS[stop.signal]);
+    }
     throw error;
   } finally {
     // Whatever ended it: the score that there is.
@@ -85,8 +90,75 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
     if (soFar) print(soFar(), samples.rowsOf(indices).size, args.has("json"));
   }
   const result = soFar();
-  requireFewBad(result.skipped, samples.rowsOf(indices).size);
+  const allowed = badRowsShare(args);
+  const rows = samples.rowsOf(indices).size;
+  requireFewBad(result.skipped, rows, allowed === undefined ? {} : { allowed });
   requireFinite(result);
+}
+
+/** What to ask, and each kind's most frequent answer where it is known from the training data. */
+interface Questions {
+  readonly samples: Samples;
+  readonly indices: readonly number[];
+  readonly baseline?: FrequentAnswers;
+  /** For people. */
+  readonly what: string;
+}
+
+/** Opens what the flags name; `dir` is the model's folder. */
+async function openQuestions(
+  args: Arguments<typeof EVAL_FLAGS>,
+  dir: string,
+  hub: HubOptions,
+): Promise<Questions> {
+  const dataset = args.text("dataset");
+  const split = args.choice("split", SPLITS) ??
+    (dataset === undefined ? "held-out" : "validation");
+  if (split === "held-out") {
+    if (dataset === undefined) return await openRunsQuestions(dir, hub);
+    throw new UsageError(
+      "Cannot use --dataset with --split held-out: it asks what the model's run held out of its own data; leave one out",
+    );
+  }
+  if (dataset === undefined) {
+    throw new UsageError(`Cannot evaluate: expected --dataset D with --split ${split}`);
+  }
+  const columns = requireColumns(args.text("columns"));
+  const samples = await Samples.open(await openDataset(dataset, split, { columns, hub }), "all");
+  const indices = Array.from({ length: samples.length }, (_, i) => i);
+  const what = `${dataset} (${split})${trainedNote(dir, dataset, samples.length)}`;
+  return { samples, indices, what };
+}
+
+/** Whether the model's run may have trained on some of so many questions of a dataset: it held out fewer of the same one. */
+function trainedNote(dir: string, dataset: string, questions: number): string {
+  const { config, data } = savedRun(dir)?.state ?? {};
+  const isSame = config?.train.train_dataset_path === dataset &&
+    config.train.val_dataset_path === null;
+  return isSame && data && data.held_out < questions
+    ? ", on some of which it was trained; for the others leave --dataset out"
+    : "";
+}
+
+/** Opens what the run held out that left the model in folder `dir`. @throws {Error} where no run is known, or its data changed */
+async function openRunsQuestions(dir: string, hub: HubOptions): Promise<Questions> {
+  const run = savedRun(dir);
+  if (!run) {
+    throw new Error(
+      `Cannot tell what was held out of the data that "${dir}" was trained on: there is no checkpoint of a run in it, ` +
+        `expected a folder that training wrote. Say what to ask with --dataset D.`,
+    );
+  }
+  const { config: { train }, data: { held_out: then, revisions } } = run.state;
+  const { heldOut, indices, frequent } = await openHeldOut(train, { hub, revisions });
+  if (indices.length === then) {
+    const what = `${train.val_dataset_path ?? train.train_dataset_path} (held out)`;
+    return { samples: heldOut, indices, baseline: await frequent(), what };
+  }
+  throw new RangeError(
+    `Cannot ask what the run of "${dir}" held out: found ${indices.length} held-out questions, expected ${then} as then. ` +
+      `The data has changed; say what to ask with --dataset D.`,
+  );
 }
 
 /** Prints the result, to people or as a JSON document. */
@@ -104,19 +176,19 @@ function print({ answers: _, ...result }: Evaluation, pictures: number, isJson: 
   }
   const { columns } = new Display(Deno.stdout);
   const lines = (rows: readonly SkippedRow[], what: string) => [
-    ...(rows.length === 0 ? [] : [`${rows.length.toLocaleString("en")} ${what}:`]),
+    ...(rows.length === 0 ? [] : [`${what}, ${rows.length.toLocaleString("en")}:`]),
     ...rows.slice(0, MOST_NAMED).map(({ imageName, reason }) =>
       `  ${printable(imageName)}: ${printable(reason)}`
     ),
     ...(rows.length > MOST_NAMED ? ["  … all of them: --json"] : []),
   ];
   const text = [
-    ...lines(result.skipped, "rows that cannot be read are left out"),
-    ...lines(result.too_long, "questions that are too long for the model count as wrong"),
+    ...lines(result.skipped, "Left out, since they cannot be read: rows"),
+    ...lines(result.too_long, "Counted as wrong, since too long for the model: questions"),
     scoreTable(result, result.by_category),
     "",
     ...(result.unasked === 0 ? [] : [
-      `Only the first part was asked: ${result.unasked.toLocaleString("en")} questions were not`,
+      `Only a part was asked: ${result.unasked.toLocaleString("en")} questions were not`,
     ]),
     `Accuracy ${scoreText(result)}, loss ${lossText(result.loss, result.labels)}, ` +
     `${short(result.samples_per_second)} questions/s`,

@@ -133,6 +133,7 @@ async function trainOnce(
     const report = await finish(run, display);
     return { ...report, ...await pushTrained(report.out, train, { ...request, display }) };
   } catch (error) {
+    run.runLog.badRows("training", data.loader.skipped);
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {
     display.clear();
@@ -170,7 +171,7 @@ async function evaluateNow(
   }
   const isBest = run.best.consider(step, qualityOf(results));
   await run.runLog.evaluation(step, results, { samples: run.data.heldOut, isBest });
-  display.print(evaluationLine(step, results) + (isBest ? ", saved" : ""));
+  display.print(folded(evaluationLine(step, results, isBest), display.columns, 2));
   return isBest ? "best" : "other";
 }
 
@@ -291,7 +292,7 @@ export const COMMAND: Command<typeof TRAIN_FLAGS> = {
       display.print(`${name}: saving after this step; a second one stops at once`)
     );
     const report = await train(request, display, stop);
-    printLine(isJson ? JSON.stringify(report) : reportText(report));
+    printLine(isJson ? JSON.stringify(report) : reportText(report, display.columns));
     if (report.push_error !== null) throw new Error(report.push_error);
   },
 };

@@ -1,20 +1,30 @@
 /**
  * The flags of eval.ts. Ours.
  */
-import { COLUMNS_FLAG } from "./dataset_flags.ts";
+import { BAD_ROWS_FLAG, COLUMNS_FLAG } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { VERIFY_FLAG } from "./run_folders.ts";
 import { DTYPE_FLAG, type Flags, wholeNumber } from "./flags.ts";
+
+/** What can be asked: a part of a dataset, or what the model's run held out. */
+export const SPLITS = ["train", "validation", "test", "held-out"] as const;
 
 /** The flags of eval.ts. */
 export const EVAL_FLAGS = {
   "checkpoint": { value: "DIR", help: "the model's folder, or owner/name[@revision] on the Hub" },
   "dataset": {
     value: "D",
+    help: 'what to ask: "shapes", a file, a folder, or a dataset on the Hub; not with held-out',
+  },
+  "split": {
+    value: "NAME",
+    choices: SPLITS,
     help:
-      'what to ask: "shapes", a file, a folder with files of validation, or a dataset on the Hub',
+      "which part of it, as its files' names say; of one without names all is asked, whatever the part (default: " +
+      "validation); held-out, the default without --dataset, asks what the model's run held out, no more and no less",
   },
   "columns": COLUMNS_FLAG,
+  "allow-bad-rows": BAD_ROWS_FLAG,
   "task": {
     value: "NAME",
     choices: ["vqa", "mmstar"],

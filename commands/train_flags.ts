@@ -4,7 +4,7 @@
  * Under commands/training_config.ts. Ours.
  */
 import type { presets } from "../model/config.ts";
-import { DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
+import { badRowsShare, DATASET_FLAGS, requireColumns } from "./dataset_flags.ts";
 import { NO_TUNE_FLAG } from "./device.ts";
 import { type Arguments, DTYPE_FLAG, type Flags, wholeNumber } from "./flags.ts";
 import { MEMORY_FLAGS } from "./memory_flags.ts";
@@ -156,6 +156,8 @@ export function flagSettings(args: Arguments<typeof TRAIN_FLAGS>): string[] {
   const datasets = args.texts("eval-dataset"); // whose names may have commas
   if (datasets.length > 0) settings.push(`eval_datasets=${JSON.stringify(datasets)}`);
   if (args.has("private")) settings.push("push_private=true");
+  const share = badRowsShare(args);
+  if (share !== undefined) settings.push(`allowed_bad_rows=${share}`);
   if (args.has("download")) settings.push("dataset_download=true");
   if (args.has("train-dataset")) settings.push("train_dataset_name=");
   if (args.has("epochs")) settings.push("max_training_steps=null");

@@ -13,27 +13,48 @@ export interface SkippedRow {
   reason: string;
 }
 
-/** This many rows may be bad whatever their share, so that a small dataset survives them. */
+/** The share of rows that may be bad unless it is said otherwise. */
+export const ALLOWED_BAD_ROWS = 0.01;
+/** This many may be bad whatever their share, so that a small dataset survives them. */
 const TOLERATED_BAD_ROWS = 3;
-const TOLERATED_BAD_SHARE = 0.01;
+/** Rows that an error names, and characters of a reason. */
+const [MOST_NAMED, MOST_CHARACTERS] = [3, 200];
 
-/** @throws {RangeError} when more than 1 % of the rows tried are bad, and more than 3; the message lists them */
-export function requireFewBad(skipped: readonly SkippedRow[], rowsTried: number): void {
-  const tolerated = Math.max(TOLERATED_BAD_ROWS, rowsTried * TOLERATED_BAD_SHARE);
+/**
+ * Stops where too many rows are bad.
+ *
+ * @param rowsTried how many rows were looked at
+ * @param options `rows`: how many there are, by default those; `allowed`: the share that may be bad
+ * @throws {TooManyBadRows} when more than that share of all rows is bad, and more than 3; or, among those that were looked at,
+ * so many more than that share that it is no chance; or all are
+ */
+export function requireFewBad(
+  skipped: readonly SkippedRow[],
+  rowsTried: number,
+  { rows = rowsTried, allowed = ALLOWED_BAD_ROWS }: { rows?: number; allowed?: number } = {},
+): void {
+  const expected = rowsTried * allowed;
+  const byChance = expected + 3 * Math.sqrt(expected * (1 - allowed)); // three standard deviations
+  const tolerated = Math.max(TOLERATED_BAD_ROWS, Math.min(rows * allowed, byChance));
   if (skipped.length > tolerated || skipped.length === rowsTried && rowsTried > 0) {
-    throw tooManyBad(skipped, rowsTried);
+    throw new TooManyBadRows(skipped, rowsTried, allowed);
   }
 }
 
-/** The error that stops a run, listing up to ten of the rows that could not be read. */
-export function tooManyBad(skipped: readonly SkippedRow[], rowsTried?: number): RangeError {
-  const list = skipped.slice(0, 10).map(({ imageName, reason }) => `  ${imageName}: ${reason}`);
-  const more = skipped.length > 10 ? [`  and ${skipped.length - 10} more`] : [];
-  return new RangeError([
-    `Cannot go on loading: found ${skipped.length} rows that cannot be read` +
-    (rowsTried === undefined ? ` in one batch` : ` among ${rowsTried}`) +
-    `, expected at most one in a hundred. Repair or leave out:`,
-    ...list,
-    ...more,
-  ].join("\n"));
+/** More rows cannot be read than may be. */
+export class TooManyBadRows extends RangeError {
+  override name = "RangeError";
+
+  /** The message names the first of them. */
+  constructor(skipped: readonly SkippedRow[], rowsTried: number, allowed: number) {
+    const named = skipped.slice(0, MOST_NAMED)
+      .map(({ imageName, reason }) => `${imageName}: ${reason.slice(0, MOST_CHARACTERS)}`);
+    const share = Math.ceil(100 * skipped.length / rowsTried);
+    const remedy = share < 100 ? `, or go on without them: --allow-bad-rows ${share}%` : "";
+    super(
+      `Cannot go on: ${skipped.length} of ${rowsTried} rows cannot be read, expected at most ${
+        100 * allowed
+      } %. Repair them or leave them out${remedy}. The first: ${named.join("; ")}`,
+    );
+  }
 }

@@ -4,7 +4,7 @@
  * change what is learned. Between sample_reader.ts and loader.ts.
  */
 import { augment, type Augmentation } from "./augmentation.ts";
-import { type SkippedRow, tooManyBad } from "./bad_rows.ts";
+import { ALLOWED_BAD_ROWS, type SkippedRow } from "./bad_rows.ts";
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor, type PictureSettings } from "./processor.ts";
@@ -26,6 +26,8 @@ export interface BuilderOptions {
   augmentation?: Augmentation;
   /** Rows per batch, B. */
   batchSize: number;
+  /** The share of rows that may be bad. Default 0.01. */
+  allowedBadRows?: number;
   /** Bytes of decoded and resized pictures to keep. Default 256 MiB. */
   cacheBytes?: number;
 }
@@ -42,13 +44,16 @@ export interface BatchPosition {
 
 /** A batch and what was learned about the dataset in making it. */
 export interface BuiltBatch {
-  /** The batch itself. */
-  batch: Batch;
+  /** The batch itself; absent where too many rows were bad. */
+  batch?: Batch;
   /** All rows that were read or tried. */
   rows: number[];
-  /** Rows that could not be read, once for each try. */
+  /** Rows that could not be read, each once. */
   skipped: SkippedRow[];
 }
+
+/** Questions that a bad row is expected to have, at most, before a batch is given up. */
+const SAMPLES_A_BAD_ROW = 50;
 
 /** The tokenizer and picture size that batches are made with. */
 export class BatchBuilder {
@@ -57,6 +62,8 @@ export class BatchBuilder {
   readonly #batchSize: number;
   readonly #cache: ImageCache;
   readonly #augmentation: Augmentation;
+  /** Bad rows that a batch may meet: as many as it has samples, and twice what is to be expected of the allowed share. */
+  readonly #mostBad: number;
 
   private constructor(source: SampleSource, collator: VQACollator, options: BuilderOptions) {
     this.#source = source;
@@ -64,6 +71,8 @@ export class BatchBuilder {
     this.#batchSize = options.batchSize;
     this.#cache = new ImageCache(options.cacheBytes ?? 256 * 2 ** 20);
     this.#augmentation = options.augmentation ?? "none";
+    const share = Math.min(options.allowedBadRows ?? ALLOWED_BAD_ROWS, 0.99);
+    this.#mostBad = Math.max(16, this.#batchSize) * (1 + 2 * share / (1 - share));
   }
 
   /**
@@ -99,13 +108,13 @@ export class BatchBuilder {
    *
    * Samples are asked for at once, also while another batch is being built.
    *
-   * @throws {RangeError} when more samples than fit in the batch (and more than 16) are bad
+   * So many rows may be bad that the batch is given up: it is missing in the result then.
    */
   async build({ seed, epoch, batch }: BatchPosition): Promise<BuiltBatch> {
     const ready: ReadySample[] = [];
     const rows: number[] = [];
-    const skipped: SkippedRow[] = [];
-    let start = batch * this.#batchSize;
+    const skipped = new Map<number, SkippedRow>(); // by row, each once however many questions it has
+    let [start, bad] = [batch * this.#batchSize, 0];
     while (ready.length < this.#batchSize) {
       const count = this.#batchSize - ready.length;
       const read = await this.#source.read({ seed, epoch, start, count });
@@ -116,12 +125,15 @@ export class BatchBuilder {
           ready.push(await this.#ready(each, new Random(seed, epoch, start + i)));
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
-          skipped.push({ row: each.row, imageName: each.place, reason });
+          skipped.set(each.row, { row: each.row, imageName: each.place, reason });
+          bad++;
         }
-        if (skipped.length > Math.max(16, this.#batchSize)) throw tooManyBad(skipped);
+        if (skipped.size > this.#mostBad || bad > SAMPLES_A_BAD_ROW * this.#mostBad) {
+          return { rows, skipped: [...skipped.values()] };
+        }
       }
       start += count;
     }
-    return { batch: this.#collator.collate(ready), rows, skipped };
+    return { batch: this.#collator.collate(ready), rows, skipped: [...skipped.values()] };
   }
 }

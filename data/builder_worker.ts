@@ -32,7 +32,7 @@ async function answer(question: BuilderQuestion): Promise<BuilderAnswer> {
 }
 
 function batchBuffers(built: BuilderAnswer): Transferable[] {
-  if (!built) return [];
+  if (!built?.batch) return [];
   const { images, inputIds, attentionMask, labels } = built.batch;
   return [images, inputIds, attentionMask, labels].map((array) => array.buffer as ArrayBuffer);
 }

@@ -4,7 +4,7 @@
  *
  * Source: what PyTorch's DataLoader does for nanoVLM v0.1 (shuffle and drop_last on).
  */
-import { requireFewBad, type SkippedRow } from "./bad_rows.ts";
+import { ALLOWED_BAD_ROWS, requireFewBad, type SkippedRow, TooManyBadRows } from "./bad_rows.ts";
 import type { BuiltBatch } from "./batch_builder.ts";
 import type { Batch } from "./collator.ts";
 import { type BatchOptions, type BatchSource, openHere, openWorkers } from "./loader_source.ts";
@@ -64,7 +64,7 @@ function requireWhole(what: string, value: number, least: number): void {
  * out. The same seed gives the same batches whatever the number of workers.
  *
  * A row that cannot be read is counted in `skipped` and another sample takes its place. More than
- * 1 % bad rows of those read so far, and more than 3, end the stream with an error.
+ * `allowedBadRows` of those read so far, and more than 3, end the stream with an error.
  */
 export class Loader implements Disposable {
   /** Number of samples of the dataset. */
@@ -72,6 +72,7 @@ export class Loader implements Disposable {
   /** Number of batches of an epoch. */
   readonly batchesPerEpoch: number;
   readonly #batchSize: number;
+  readonly #allowedBadRows: number;
   readonly #source: BatchSource;
   /** Batches to keep under way while the consumer is busy. */
   readonly #ahead: number;
@@ -91,6 +92,7 @@ export class Loader implements Disposable {
     this.samples = source.samples;
     this.batchesPerEpoch = Math.floor(source.samples / options.batchSize);
     this.#batchSize = options.batchSize;
+    this.#allowedBadRows = options.allowedBadRows ?? ALLOWED_BAD_ROWS;
     this.#source = source;
     this.#ahead = (options.prefetchBatches ?? 2) * workers;
     this.#tried = new Uint8Array(source.rows);
@@ -176,8 +178,8 @@ export class Loader implements Disposable {
     }
   }
 
-  /** Counts the rows of a batch, and stops the stream when too many are bad. */
-  #account({ rows, skipped }: BuiltBatch): void {
+  /** Counts the rows of a batch and gives it; stops the stream when too many are bad. */
+  #account({ rows, skipped, batch }: BuiltBatch): Batch {
     for (const row of rows) {
       if (!this.#tried[row]) this.#triedRows++;
       this.#tried[row] = 1;
@@ -187,14 +189,17 @@ export class Loader implements Disposable {
       this.#badRows.add(bad.row);
       this.#skipped.push(bad);
     }
-    requireFewBad(this.#skipped, this.#triedRows);
+    const allowed = this.#allowedBadRows;
+    requireFewBad(this.#skipped, this.#triedRows, { rows: this.#source.rows, allowed });
+    if (batch) return batch;
+    throw new TooManyBadRows(this.#skipped, this.#triedRows, allowed);
   }
 
   /**
    * The next batch; the one after an epoch's last is the next epoch's first. Wait for one before
    * asking for another.
    *
-   * @throws {RangeError} when too many rows cannot be read; the message lists them
+   * @throws {TooManyBadRows} when too many rows cannot be read; the message names the first
    * @throws {Error} when a worker breaks, or the loader is closed
    */
   async next(): Promise<Batch> {
@@ -204,11 +209,11 @@ export class Loader implements Disposable {
       const [first] = this.#queue;
       if (!first) throw new Error("Cannot load data: found no batch under way, expected one");
       const built = await first;
-      this.#account(built);
+      const batch = this.#account(built);
       this.#queue.shift();
       this.#next++;
       this.#fill(this.#ahead);
-      return built.batch;
+      return batch;
     } catch (error) {
       this.#queue = []; // the place stays, so that a further call tries the same batch again
       throw error;

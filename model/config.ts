@@ -82,6 +82,8 @@ export interface TrainConfig {
    * n^(1 - kind_balance). 0, as nanoVLM, asks each question once an epoch; 1 asks every kind as often as any other.
    */
   readonly kind_balance: number;
+  /** Ours: the share of rows that may be left out since they cannot be read; 3 rows always may. */
+  readonly allowed_bad_rows: number;
   /** Ours: threads that decode pictures and build batches; null is as many as the processor has to spare. */
   readonly data_workers: number | null;
   /** Ours: data larger than this many megabytes (2^20 bytes) is shuffled that much at a time, to be read once an epoch. */
@@ -164,6 +166,7 @@ export const TRAIN_FIELDS: Fields<TrainConfig> = {
   formatting_min_rating: integer(1, 0),
   questions_per_row: choice("first", ["first", "all"]),
   kind_balance: fraction(0, true),
+  allowed_bad_rows: fraction(0.01, true),
   data_workers: nullable(integer(0, 0)),
   shuffle_buffer_megabytes: integer(512, 0),
   initialization: choice("nanovlm", ["nanovlm", "fan_in"]),

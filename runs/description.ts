@@ -9,6 +9,7 @@ import { rowsText } from "./data_facts.ts";
 import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
+import { uncertaintyNote } from "./score.ts";
 
 /** Columns that the names of facts take. */
 export const NAME_COLUMNS = 12;
@@ -26,6 +27,7 @@ export function describe(
   );
   const { samples, batchesPerEpoch } = data.loader;
   const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
+  const note = uncertaintyNote(data.indices.length, data.heldOut.rowsOf(data.indices).size);
   const { push_to: repository, push_private: isPrivate } = train;
   return [
     `Device      ${model.device.description}, ${
@@ -38,6 +40,7 @@ export function describe(
     `${batchesPerEpoch.toLocaleString("en")} steps once through them`,
     `Held out    ${data.indices.length.toLocaleString("en")} questions to test the model with` +
     (train.eval_in_epochs ? `, ${asked} of them every ${train.eval_interval} steps` : ""),
+    ...(note === "" ? [] : [`Note        ${note}`]),
     ...data.evaluationSets.map(setText),
     ...Object.entries(data.revisions).map(([name, commit]) =>
       `Revision    ${commit.slice(0, 12)} of ${name}`

@@ -151,7 +151,11 @@ export function setScores(sets: Results["sets"]): Record<string, Score> {
 }
 
 /** One evaluation for people. */
-export function evaluationLine(step: number, { validation, sets }: Results): string {
+export function evaluationLine(
+  step: number,
+  { validation, sets }: Results,
+  isBest: boolean = false,
+): string {
   const others = [...sets].map(([name, result]) =>
     `; ${name} ${scoreText(result)}${
       result.sampled ? `, by drawing ${percent(result.sampled.accuracy)}` : ""
@@ -159,7 +163,7 @@ export function evaluationLine(step: number, { validation, sets }: Results): str
   );
   return `Step ${step}: accuracy ${scoreText(validation)}, validation loss ${
     lossText(validation.loss, validation.labels)
-  }${others.join("")}${notAsked([validation, ...sets.values()])}`;
+  }${others.join("")}${notAsked([validation, ...sets.values()])}${isBest ? ", saved" : ""}`;
 }
 
 /** What was left out or counts as wrong without being asked, and the first of it by name. */

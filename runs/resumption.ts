@@ -4,6 +4,7 @@
  * Between train.ts and model/trainer_state.ts. Ours.
  */
 import { denoCommand } from "../data/terminal.ts";
+import { TooManyBadRows } from "../data/bad_rows.ts";
 import { type Config, frozenParts, type TrainConfig } from "../model/config.ts";
 import {
   isFile,
@@ -14,6 +15,7 @@ import {
 } from "../model/trainer_state.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import { tuningOf } from "../model/tuning.ts";
+import { BAD_ROWS_FILE } from "./bad_rows_file.ts";
 import { shellWord } from "./report.ts";
 import type { Run } from "./run.ts";
 
@@ -24,6 +26,7 @@ import type { Run } from "./run.ts";
 const FREE: readonly string[] = [
   ...["vlm_checkpoint_path", "checkpoint_every", "resume_from_vlm_checkpoint"],
   ...["vlm_load_backbone_weights", "max_training_steps", "epochs", "dtype", "data_workers"],
+  "allowed_bad_rows",
   ...["push_to", "push_private"],
 ];
 
@@ -136,7 +139,13 @@ export function withAdvice(error: unknown, out: string, newest: number): unknown
     : isFile(`${out}/${LATEST}`)
     ? [`what was saved is whole, go on from step ${newest} with: ${resumeCommand(out)}`]
     : [`what was saved up to step ${newest} is gone with the folder`];
-  const advice = [...(error.name === "OutOfMemoryError" ? [LESS_MEMORY] : []), ...saved];
+  const advice = [
+    ...(error.name === "OutOfMemoryError" ? [LESS_MEMORY] : []),
+    ...(error instanceof TooManyBadRows
+      ? [`all that were found are in ${shellWord(`${out}/${BAD_ROWS_FILE}`)}`]
+      : []),
+    ...saved,
+  ];
   if (advice.length > 0) error.message = [error.message.replace(/\.$/, ""), ...advice].join("; ");
   return error;
 }

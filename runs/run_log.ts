@@ -4,12 +4,14 @@
  *
  * Beside the loop of train.ts, which tells it of steps and evaluations. Ours.
  */
+import type { SkippedRow } from "../data/bad_rows.ts";
 import type { Samples } from "../data/datasets.ts";
 import { encodePng } from "../data/png_encoder.ts";
 import { ImageProcessor } from "../data/processor.ts";
 import type { Config } from "../model/config.ts";
 import type { TrainingPlan } from "../model/training_plan.ts";
 import type { Evaluation } from "./answers.ts";
+import { BadRowsFile } from "./bad_rows_file.ts";
 import { type Results, setsMetric } from "./evaluations.ts";
 import { chooseExamples, type Example } from "./examples.ts";
 import { type EvaluationMetric, type Metric, Metrics, secondsNow } from "./metrics.ts";
@@ -99,6 +101,7 @@ const STEP_TAGS: Readonly<Record<string, string>> = {
 export class RunLog implements Disposable {
   readonly #metrics: Metrics;
   readonly #events: EventFile;
+  readonly #badRows: BadRowsFile;
   readonly #resumedAfter: number | undefined;
   #run: RunDescription | undefined;
   /** The questions that are shown, from the first evaluation on. */
@@ -112,6 +115,7 @@ export class RunLog implements Disposable {
     resumePoint: ResumePoint | undefined,
   ) {
     this.#metrics = Metrics.open(folder, resumePoint?.metrics_bytes);
+    this.#badRows = new BadRowsFile(folder, resumePoint === undefined);
     this.#resumedAfter = resumePoint?.step;
     this.#events = EventFile.open(folder, this.#resumedAfter);
     if (!resumePoint) return;
@@ -157,6 +161,11 @@ export class RunLog implements Disposable {
     this.#metrics.write({ ...metric, time: secondsNow() });
   }
 
+  /** Notes rows of a part of the data that cannot be read or asked; each once. */
+  badRows(part: string, rows: readonly SkippedRow[]): void {
+    this.#badRows.add(part, rows);
+  }
+
   /** Notes a step; what it took on the GPU is added. */
   step(metric: StepMetric): void {
     const { bytes = null, peakBytes = null } = this.#run?.device ?? {};
@@ -189,6 +198,9 @@ export class RunLog implements Disposable {
     },
   ): Promise<void> {
     const { accuracy, loss, by_category, answers } = validation;
+    for (const [name, { skipped, too_long }] of [["held out", validation] as const, ...sets]) {
+      this.badRows(name, [...skipped, ...too_long]);
+    }
     const examples = this.#examplesOf(answers);
     if (!this.#hasPictures) await this.#savePictures(samples, examples);
     this.#hasPictures = true;

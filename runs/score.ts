@@ -63,10 +63,10 @@ export function uncertaintyNote(questions: number, pictures: number): string {
   const [low, high] = intervalOf({ correct: questions / 2, total: questions });
   const count = (n: number, what: string) =>
     `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
-  return `Only ${count(questions, "held-out question")} about ${count(pictures, "picture")}: ` +
+  return `Only ${count(questions, "question")} about ${count(pictures, "picture")}: ` +
     `an accuracy is known to ±${Math.round(50 * (high - low))} percentage points` +
     `${
-      pictures < questions ? ", or less, for questions about one picture go wrong together" : ""
+      pictures < questions ? " at best, since questions about one picture go wrong together" : ""
     }; ` +
     "smaller differences are chance";
 }

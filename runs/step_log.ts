@@ -4,10 +4,12 @@
  *
  * Beside the loop of train.ts. Ours.
  */
+import type { SkippedRow } from "../data/bad_rows.ts";
 import { printable } from "../data/terminal.ts";
 import type { LearningRates } from "../model/optimizer.ts";
 import type { LogState } from "../model/trainer_state.ts";
 import type { StepResult } from "../model/training_step.ts";
+import { BAD_ROWS_FILE } from "./bad_rows_file.ts";
 import type { Display } from "./display.ts";
 import { NotFinite } from "./not_finite.ts";
 import { clock, short } from "./report.ts";
@@ -30,7 +32,7 @@ export interface Step {
 /** What a Loader tells: the time that the loop has waited for it, and the rows that it had to leave out. */
 export interface DataStatus {
   readonly waitMilliseconds: number;
-  readonly skipped: readonly { readonly imageName: string; readonly reason: string }[];
+  readonly skipped: readonly SkippedRow[];
 }
 
 /** Steps on the GPU at once, at most: a wait for results costs 12 ms in Deno. */
@@ -49,6 +51,9 @@ const STEPS_TO_ESTIMATE = 10;
 
 /** What a narrow terminal does not show of a step, the first of these first. */
 const LEAST_IMPORTANT = ["tokens", "wait", "rates", "samples"];
+
+/** Bad rows that are named on the terminal. */
+const MOST_NAMED = 10;
 
 /** A share of the time that is worth a word. */
 const NOTABLE_WAIT = 0.05;
@@ -75,7 +80,7 @@ export class StepLog {
 
   constructor(
     readonly display: Pick<Display, "columns" | "glimpse" | "print" | "update">,
-    readonly runLog: Pick<RunLog, "step" | "write">,
+    readonly runLog: Pick<RunLog, "badRows" | "step" | "write">,
     /** Of the whole run. */
     readonly steps: number,
   ) {}
@@ -187,11 +192,15 @@ export class StepLog {
 
   /** Names the rows among `skipped` that were not named before. */
   #nameSkipped(skipped: DataStatus["skipped"]): void {
-    for (const { imageName, reason } of skipped) {
+    for (const row of skipped) {
+      const { imageName, reason } = row;
       if (this.#skippedRows.has(imageName)) continue;
+      this.runLog.badRows("training", [row]);
       this.#skippedRows.add(imageName);
       this.runLog.write({ skipped: imageName, reason });
-      this.display.print(`Skipped ${printable(imageName)}: ${printable(reason)}`);
+      if (this.#skippedRows.size > MOST_NAMED) continue;
+      const last = this.#skippedRows.size === MOST_NAMED ? `; all others: ${BAD_ROWS_FILE}` : "";
+      this.display.print(`Skipped ${printable(imageName)}: ${printable(reason)}${last}`);
     }
   }
 

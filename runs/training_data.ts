@@ -69,26 +69,17 @@ export async function openTrainingData(
   options: TrainingDataOptions = {},
 ): Promise<TrainingData> {
   const { hub = {} } = options;
-  const spec = trainingSpec(train);
-  const { val_dataset_path: validation } = train;
   const revisions = await resolveRevisions(allSpecs(train), hub, options.revisions);
-  const plainOptions = { ...sourceOptions(train), revisions };
-  const datasetOptions = {
-    ...plainOptions,
-    ...(train.data_cutoff_idx === null ? {} : { rows: train.data_cutoff_idx }),
-    ...(train.dataset_weights.length === 0 ? {} : { weights: train.dataset_weights }),
-    ...(validation === null ? { heldOut: train.val_ratio } : {}),
-  };
-  const dataset = await openDataset(spec, "train", { ...datasetOptions, hub });
+  const opened = await openHeldOut(train, { hub, revisions });
+  const { spec, datasetOptions, plainOptions } = namesOf(train, revisions);
   const { onProgress: _, ...plainHub } = hub; // what was downloaded above the loader finds
   const loaded = { dataset: spec, datasetOptions: { ...datasetOptions, hub: plainHub } };
-  const held = validation === null
-    ? await openDataset(spec, "validation", { ...datasetOptions, hub })
-    : await openDataset(validation, "validation", { ...plainOptions, hub });
   const { isLengthOpen = false } = options;
-  const origins = new Set([spec, validation ?? []].flat().flatMap(parseDatasetSpec).map(originOf));
+  const origins = new Set(
+    [spec, train.val_dataset_path ?? []].flat().flatMap(parseDatasetSpec).map(originOf),
+  );
   const facts = isLengthOpen || origins.has("files")
-    ? await readFacts([dataset, held], {
+    ? await readFacts([opened.dataset, opened.heldOut.dataset], {
       tokenizer: options.tokenizer ?? await tokenizerFor(vlm.lm_tokenizer),
       questionsPerRow: train.questions_per_row,
       isRemote: origins.has("hub"),
@@ -98,14 +89,9 @@ export async function openTrainingData(
   const loader = await Loader.open({ ...loaded, ...loaderOptions({ vlm, train }), maxLength });
   try {
     const evaluationSets = await openEvaluationSets(train, { ...plainOptions, hub });
-    const heldOut = await Samples.open(held, train.questions_per_row);
-    const all = Array.from({ length: heldOut.length }, (_, i) => i);
-    const indices = sampleOf(all, train.eval_limit ?? Infinity);
-    let answers: Promise<FrequentAnswers> | undefined;
-    const frequent = () => answers ??= frequentIn(dataset);
-    const sets = { heldOut, indices, evaluationSets, frequent };
     const fingerprint = origins.has("files") && facts ? facts.fingerprint : null;
-    return { loader, dataset, ...sets, revisions, facts, fingerprint, rowLength: maxLength };
+    const read = { revisions, facts, fingerprint, rowLength: maxLength };
+    return { ...opened, loader, evaluationSets, ...read };
   } catch (error) {
     loader.close();
     throw error;
@@ -129,6 +115,43 @@ export function settledConfig(
   return { config, steps };
 }
 
+/**
+ * Opens the rows to train on and the questions that are held out of them, the same for the same configuration and revisions:
+ * while training, and when eval.ts asks for them again.
+ *
+ * @throws as `openTrainingData()`
+ */
+export async function openHeldOut(
+  train: TrainConfig,
+  { hub, revisions }: { hub: HubOptions; revisions: DatasetRevisions },
+): Promise<Pick<TrainingData, "dataset" | "heldOut" | "indices" | "frequent">> {
+  const { spec, datasetOptions, plainOptions } = namesOf(train, revisions);
+  const { val_dataset_path: validation } = train;
+  const dataset = await openDataset(spec, "train", { ...datasetOptions, hub });
+  const held = validation === null
+    ? await openDataset(spec, "validation", { ...datasetOptions, hub })
+    : await openDataset(validation, "validation", { ...plainOptions, hub });
+  const heldOut = await Samples.open(held, train.questions_per_row);
+  const all = Array.from({ length: heldOut.length }, (_, i) => i);
+  let answers: Promise<FrequentAnswers> | undefined;
+  return {
+    ...{ dataset, heldOut, indices: sampleOf(all, train.eval_limit ?? Infinity) },
+    frequent: () => answers ??= frequentIn(dataset),
+  };
+}
+
+/** What to open, and how: the training data, and other data. */
+function namesOf(train: TrainConfig, revisions: DatasetRevisions) {
+  const plainOptions: DatasetOptions = { ...sourceOptions(train), revisions };
+  const datasetOptions: DatasetOptions = {
+    ...plainOptions,
+    ...(train.data_cutoff_idx === null ? {} : { rows: train.data_cutoff_idx }),
+    ...(train.dataset_weights.length === 0 ? {} : { weights: train.dataset_weights }),
+    ...(train.val_dataset_path === null ? { heldOut: train.val_ratio } : {}),
+  };
+  return { spec: trainingSpec(train), plainOptions, datasetOptions };
+}
+
 /** How questions become batches. */
 function loaderOptions({ vlm, train }: Config) {
   return {
@@ -140,6 +163,7 @@ function loaderOptions({ vlm, train }: Config) {
     pictures: vlm,
     augmentation: train.augmentation,
     batchSize: train.batch_size,
+    allowedBadRows: train.allowed_bad_rows,
     seed: train.seed,
     bufferBytes: train.shuffle_buffer_megabytes * 2 ** 20,
     ...(train.data_workers === null ? {} : { workers: train.data_workers }),

@@ -4,8 +4,9 @@
  * Behind train.ts, which fills it in. Ours.
  */
 import type { SkippedRow } from "../data/bad_rows.ts";
-import { denoCommand, printable } from "../data/terminal.ts";
+import { denoCommand, folded, printable } from "../data/terminal.ts";
 import { type Results, setScores, testAccuracy } from "./evaluations.ts";
+import { BAD_ROWS_FILE } from "./bad_rows_file.ts";
 import { chooseExamples, type Example, generateCommand, savePicture } from "./examples.ts";
 import { megabytes } from "./plan_report.ts";
 import { baselineNote, lossText, percent, scoreTable, scoreText } from "./report.ts";
@@ -91,8 +92,8 @@ export async function trainingReport(
 /** Characters of a question or an answer that are shown. */
 const MOST_CHARACTERS = 200;
 
-/** The report for people. */
-export function reportText(report: TrainingReport): string {
+/** The report for people; sentences are broken behind at most `columns` characters. */
+export function reportText(report: TrainingReport, columns: number = Infinity): string {
   const { test_accuracy: test, pushed } = report;
   const shown = (text: string) => printable(text.replaceAll(/\s+/g, " "), MOST_CHARACTERS);
   const lines = report.examples.map(({ question, expected, given }) =>
@@ -101,26 +102,29 @@ export function reportText(report: TrainingReport): string {
     }`
   );
   const count = (rows: readonly SkippedRow[], what: string) =>
-    rows.length === 0 ? [] : [`${rows.length.toLocaleString("en")} ${what}`];
+    rows.length === 0
+      ? []
+      : [fold(`${what}, ${rows.length.toLocaleString("en")} (${BAD_ROWS_FILE})`)];
+  const fold = (text: string) => folded(text, columns, 2);
   const note = uncertaintyNote(report.total, report.pictures);
   return [
     `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
     scoreTable(report, report.by_category),
-    `\nAccuracy ${scoreText(report)}, loss ${lossText(report.loss, report.labels)}`,
-    ...(isAboveBaseline(report) ? [baselineNote(report)] : []),
-    ...(note === "" ? [] : [note]),
-    ...count(report.left_out, "held-out rows that cannot be read are left out"),
-    ...count(report.too_long, "held-out questions too long for the model count as wrong"),
+    fold(`\nAccuracy ${scoreText(report)}, loss ${lossText(report.loss, report.labels)}`),
+    ...(isAboveBaseline(report) ? [fold(baselineNote(report))] : []),
+    ...(note === "" ? [] : [fold(note)]),
+    ...count(report.left_out, "Left out, since they cannot be read: held-out rows"),
+    ...count(report.too_long, "Counted as wrong, since too long for the model: held-out questions"),
     `Training took ${megabytes(report.peak_bytes)} of GPU memory, of ${
       megabytes(report.planned_bytes)
     } planned`,
-    ...Object.entries(report.datasets).map(([name, score]) => `${name}: ${scoreText(score)}`),
+    ...Object.entries(report.datasets).map(([name, score]) => fold(`${name}: ${scoreText(score)}`)),
     ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
     `\nSome questions about pictures that it was not trained on:`,
     ...lines,
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
     ...(pushed === null ? [] : [`Pushed to ${pushed}`]),
-    ...(isAboveBaseline(report) ? [] : [`\n${baselineNote(report, ADVICE)}`]),
+    ...(isAboveBaseline(report) ? [] : [fold(`\n${baselineNote(report, ADVICE)}`)]),
   ].join("\n");
 }
 

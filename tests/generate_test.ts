@@ -4,6 +4,7 @@ import { parseFlags } from "../commands/flags.ts";
 import { TRAIN_FLAGS, trainingRequest } from "../commands/training_config.ts";
 import { openSafetensors } from "../model/safetensors.ts";
 import { Display } from "../runs/display.ts";
+import { readHistory } from "../runs/run_history.ts";
 import { train } from "../train.ts";
 import { hasAdapter, runScript, smallRun, writeDataset } from "./run_helpers.ts";
 
@@ -146,6 +147,72 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "eval.ts asks what the model's run held out, of the folder and of its checkpoints",
+  ignore,
+  fn: async () => {
+    const results = await Promise.all([model, `${model}/step-000003`].map(async (folder) => {
+      const { code, stdout, stderr } = await runScript("eval.ts", "--checkpoint", folder, "--json");
+      assertEquals(code, 0);
+      assertMatch(stderr, /20 questions of .* \(held out\)/);
+      return JSON.parse(stdout);
+    }));
+    const trained = readHistory(model).evaluations.find(({ step }) => step === 3)!;
+    for (const { total, baseline_accuracy } of results) {
+      assertEquals([total, baseline_accuracy], [20, trained.baseline_accuracy]);
+    }
+    assertEquals(results[1].correct, trained.correct);
+    const folder = await folderWith({
+      "config.json": await Deno.readFile(`${model}/config.json`),
+      "model.safetensors": await Deno.readFile(`${model}/model.safetensors`),
+    });
+    const none = await runScript("eval.ts", "--checkpoint", folder);
+    assertEquals(none.code, 1);
+    assertMatch(none.stderr, /Cannot tell what was held out/);
+  },
+});
+
+Deno.test({
+  name: "eval.ts prints the score that it has when it is stopped, or rows are bad",
+  ignore,
+  fn: async () => {
+    const stopped = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "eval.ts", "--checkpoint", model, "--dataset", "shapes", "--no-tune"],
+      cwd: new URL("../", import.meta.url).pathname,
+      env: { XDG_RUNTIME_DIR: "/tmp", NO_COLOR: "1" },
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    let text = "";
+    for await (const part of stopped.stderr.pipeThrough(new TextDecoderStream())) {
+      if (!text.includes("Evaluating") && part.includes("Evaluating")) stopped.kill("SIGINT");
+      text += part;
+    }
+    const { code } = await stopped.status;
+    const table = await new Response(stopped.stdout).text();
+    assertEquals(code, 130, text);
+    assertMatch(text, /Stopped by SIGINT after \d+ of [\d,]+ questions/);
+    assertMatch(table, /^all .*\n\nOnly a part was asked: [\d,]+ questions were not$/m);
+
+    const rows = Array.from(
+      { length: 8 },
+      (_, i) =>
+        JSON.stringify({ image: i % 2 ? "a.png" : "none.png", question: "a?", answer: "b" }),
+    );
+    const bad = await folderWith({
+      "metadata.jsonl": new TextEncoder().encode(rows.join("\n")),
+      "a.png": await Deno.readFile(picture),
+    });
+    const result = await runScript("eval.ts", "--checkpoint", model, "--dataset", bad);
+    assertEquals(result.code, 1);
+    assertMatch(result.stdout, /^Left out, since they cannot be read: rows, 4:$/m);
+    assertMatch(result.stdout, /^Accuracy 0\.0 % \(0 of 4, /m);
+    assertMatch(result.stderr, /4 of 8 rows cannot be read/);
+    const allowed = ["--checkpoint", model, "--dataset", bad, "--allow-bad-rows", "50%"];
+    assertEquals((await runScript("eval.ts", ...allowed)).code, 0);
+  },
+});
+
 const png = Deno.readFileSync(new URL("./golden/data/images/0_rgb.png", import.meta.url));
 /** The file with another width in its header. */
 function withWidth(width: number): Uint8Array {
@@ -179,7 +246,7 @@ for (
       2,
       /--greedy with --top-k/,
     ],
-    ["missing flags", "eval", [], 2, /--checkpoint DIR and --dataset D/],
+    ["missing flags", "eval", [], 2, /expected --checkpoint DIR/],
     [
       "a missing checkpoint",
       "eval",

@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { existsSync } from "node:fs";
 import { encodePng } from "../data/png_encoder.ts";
+import { savedRun } from "../model/trainer_state.ts";
 import { readHistory } from "../runs/run_history.ts";
 import { OutOfMemoryError } from "../shaders/runtime/device.ts";
 import { inTemporaryFolder, writeCauldron } from "./data/helpers.ts";
@@ -110,6 +111,98 @@ Deno.test({
       await assertRejects(() => run(resumableRun(out, 1)), Error, "Cannot write to the output");
       await Deno.remove(`${out}/metrics.jsonl`);
       assertEquals((await run(resumableRun(out, 1))).steps, 1);
+    }),
+});
+
+Deno.test({
+  name: "a run is saved before it evaluates, whatever becomes of that",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (folder) => {
+      const out = `${folder}/run`;
+      const flags = resumableRun(out, 6);
+      flags[flags.indexOf("--checkpoint-every") + 1] = "3"; // with each evaluation
+      const isSaved = () => existsSync(`${out}/step-000003`);
+      await withFullGpu(isSaved, async () => {
+        const error = await assertRejects(() => run(flags), OutOfMemoryError);
+        assertStringIncludes(error.message, "go on from step 3 with");
+      });
+      assertEquals(savedRun(out)?.state.is_evaluated, false);
+    }),
+});
+
+Deno.test({
+  name:
+    "held-out questions that are too long, and rows that cannot be read, end no run; all are listed",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (folder) => {
+      const data = `${folder}/data`;
+      Deno.mkdirSync(data);
+      const picture = encodePng({ width: 8, height: 8, data: new Uint8Array(192) });
+      const row = (question: string, answer: string, image = picture) => ({
+        image,
+        turns: [[question, answer, "k"]] as [string, string, string][],
+      });
+      const good = Array.from({ length: 9 }, (_, i) => row(`${i}?`, "a"));
+      writeCauldron(`${data}/train.parquet`, good);
+      const broken = new TextEncoder().encode("no picture");
+      writeCauldron(`${data}/validation.parquet`, [
+        ...good.slice(0, 2),
+        row("b?", "b", broken),
+        row("word ".repeat(3000), "c"),
+        row("d?", "word ".repeat(3000)),
+      ]);
+      const out = `${folder}/run`;
+      const flags = [...resumableRun(out, 3), "--train-dataset", data];
+      const flagsOfAll = [...flags, "--set", "data_cutoff_idx=null", "--set", "lm_max_length=40"];
+      const { total, correct, left_out, too_long, pictures } = await run(flagsOfAll);
+      assertEquals([total, left_out.length, too_long.length, pictures], [4, 1, 2, 5]);
+      assert(correct <= 2);
+      const evaluations = metricsOf(out).filter(({ accuracy }) => accuracy !== undefined);
+      assertEquals(
+        evaluations.map(({ too_long, left_out }) => [too_long, left_out]),
+        [[2, 1], [2, 1]],
+      );
+      const lines = Deno.readTextFileSync(`${out}/bad_rows.jsonl`).trimEnd().split("\n");
+      const places = lines.map((line) => JSON.parse(line)).map(({ part, place }) => [
+        part,
+        place.replace(/.*row /, "row "),
+      ]);
+      assertEquals(places.sort(), [["held out", "row 2"], ["held out", "row 3"], [
+        "held out",
+        "row 4",
+      ]]);
+      assert(assertWhole(out));
+    }),
+});
+
+Deno.test({
+  name: "a run that meets too many bad rows lists them, and goes on where they are allowed",
+  ignore,
+  fn: () =>
+    inTemporaryFolder(async (folder) => {
+      const [data, out] = [`${folder}/data.parquet`, `${folder}/run`];
+      const picture = encodePng({ width: 8, height: 8, data: new Uint8Array(192) });
+      const broken = new TextEncoder().encode("no picture");
+      writeCauldron(
+        data,
+        Array.from({ length: 24 }, (_, i) => ({
+          image: i % 2 === 0 ? picture : broken,
+          turns: [[`${i}?`, "a", "k"]] as [string, string, string][],
+        })),
+      );
+      const flags = [
+        ...[...resumableRun(out, 6), "--train-dataset", data, "--val-dataset", "shapes"],
+        ...["--set", "data_cutoff_idx=null", "--set", "lm_max_length=46"],
+      ];
+      const error = await assertRejects(() => run(flags), RangeError);
+      assertMatch(error.message, /\d+ of \d+ rows cannot be read, .*--allow-bad-rows \d+%/);
+      assertStringIncludes(error.message, `all that were found are in ${out}/bad_rows.jsonl`);
+      const [, count] = /: (\d+) of/.exec(error.message)!;
+      const text = Deno.readTextFileSync(`${out}/bad_rows.jsonl`);
+      assertEquals(text.trimEnd().split("\n").length, Number(count));
+      assertEquals((await run([...flags, "--force", "--allow-bad-rows", "50%"])).steps, 6);
     }),
 });
 

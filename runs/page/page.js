@@ -45,7 +45,12 @@
       title: "Accuracy on held-out questions",
       format: percent,
       range: [0, 1],
-      curves: [{ label: "accuracy", from: "evaluations", key: "accuracy" }],
+      curves: [
+        { label: "accuracy", from: "evaluations", key: "accuracy" },
+        ...(isSingle && runs[0].evaluations.baseline.some((value) => value !== null)
+          ? [{ label: "baseline", from: "evaluations", key: "baseline" }]
+          : []),
+      ],
     },
     ...(isSingle && kinds.length > 1 && kinds.length <= COLOURS
       ? [{

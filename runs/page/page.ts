@@ -6,7 +6,7 @@
  */
 import UPLOT_CSS from "uplot/dist/uPlot.min.css" with { type: "text" };
 import UPLOT_JS from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
-import { clock, percent, short } from "../report.ts";
+import { clock, intervalText, percent, short } from "../report.ts";
 import { numberOf } from "../metrics.ts";
 import { type RunHistory, stepsTaken } from "../run_history.ts";
 import { heldOut } from "./answers.ts";
@@ -108,7 +108,11 @@ function tiles(run: RunHistory): Html {
     tile(
       "Accuracy",
       tables.known(result?.accuracy ?? NaN, percent),
-      result ? `${tables.rightOf(result)} held-out questions` : "no evaluation yet",
+      result
+        ? `${tables.rightOf(result)} held-out questions, 95 % interval ${intervalText(result)}${
+          tables.baselineText(result)
+        }`
+        : "no evaluation yet",
     ),
     tile(
       "Held-out loss",

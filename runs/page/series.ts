@@ -59,6 +59,7 @@ export function seriesOf({ name, steps, evaluations }: RunHistory): Series {
       step: evaluations.map(({ step }) => step),
       loss: curve(({ loss }) => loss),
       accuracy: curve(({ accuracy }) => accuracy),
+      baseline: curve(({ baseline_accuracy: baseline }) => baseline),
     },
     kinds: Object.fromEntries(
       kinds.map((kind) => [kind, curve((record) => record.by_category[kind]?.accuracy)]),

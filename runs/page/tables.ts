@@ -4,7 +4,7 @@
  * Between run_history.ts and page.ts. Ours.
  */
 import { arithmetic, megabytes } from "../plan_report.ts";
-import { clock, percent, short } from "../report.ts";
+import { clock, intervalText, percent, short } from "../report.ts";
 import { type Metric, numberOf, recordOf } from "../metrics.ts";
 import { type RunHistory, stepsTaken } from "../run_history.ts";
 import type { Score } from "../score.ts";
@@ -39,6 +39,11 @@ export function medianOf({ steps }: RunHistory, key: string): number {
 /** "15 of 2,000". */
 export function rightOf({ correct, total }: Score): string {
   return `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+}
+
+/** "; baseline 40.0 %", where it is known. */
+export function baselineText({ baseline_accuracy: baseline }: Score): string {
+  return baseline === undefined ? "" : `; baseline ${percent(baseline)}`;
 }
 
 /** "20.7 MB" or "60.50 GB". */
@@ -80,6 +85,8 @@ export function comparison(runs: readonly RunHistory[]): Html {
   const head = [
     "Run",
     "Accuracy",
+    "95 % interval",
+    "Baseline",
     "Right",
     "Loss",
     "Best step",
@@ -95,6 +102,8 @@ export function comparison(runs: readonly RunHistory[]): Html {
       return [
         runName(run, i),
         known(result?.accuracy ?? NaN, percent),
+        result ? intervalText(result) : NOTHING,
+        known(result?.baseline_accuracy ?? NaN, percent),
         result ? rightOf(result) : NOTHING,
         known(result?.loss ?? NaN, (loss) => loss.toFixed(4)),
         known(result?.step ?? NaN, String),
@@ -115,13 +124,17 @@ export function kindTable(runs: readonly RunHistory[]): Content {
   if (kinds.length < 2) return "";
   const head = ["Kind", ...(runs.length > 1 ? runs.map(runName) : ["Accuracy"])];
   const rows = kinds.map((kind) => [kind, ...results.map((scores) => scoreCell(scores[kind]))]);
-  return html`<section><h2>By kind of question</h2>${table(head, rows, "numbers")}</section>`;
+  return html`<section><h2>By kind of question</h2>
+    <p class="hint">Beside each accuracy its 95 % interval and the baseline: always the kind's most frequent answer.</p>
+    ${table(head, rows, "numbers")}</section>`;
 }
 
 function scoreCell(score: Score | undefined): Content {
   if (!score) return NOTHING;
   return html`<span class="bar"><i style="width: ${(100 * score.accuracy).toFixed(1)}%"></i></span>
-    ${percent(score.accuracy)} <small>${rightOf(score)}</small>`;
+    ${percent(score.accuracy)} <small>${intervalText(score)}; ${rightOf(score)}${
+    baselineText(score)
+  }</small>`;
 }
 
 /** A configuration's values by key, of model and training. */

@@ -1,6 +1,7 @@
 /** Tests of the stream of batches: its order, workers, resumption, and what happens to bad rows. */
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Batch } from "../../data/collator.ts";
+import { TooManyBadRows } from "../../data/bad_rows.ts";
 import { openDataset } from "../../data/datasets.ts";
 import { ImageCache } from "../../data/image_cache.ts";
 import { Loader, type LoaderOptions } from "../../data/loader.ts";
@@ -224,10 +225,22 @@ for (const workers of [0, 1]) {
 
   Deno.test(`Loader stops and lists the bad rows when they are many, with ${workers} workers`, () =>
     withBadRows({ rows: 100, bad: [1, 3, 5, 7, 9], workers }, async (loader) => {
-      const error = await assertRejects(() => take(loader, 17), RangeError, "4 rows");
-      for (const { imageName } of loader.skipped) assert(error.message.includes(imageName));
+      const error = await assertRejects(() => take(loader, 17), TooManyBadRows, "4 of ");
+      for (const { imageName } of loader.skipped.slice(0, 3)) {
+        assert(error.message.includes(imageName));
+      }
+      assert(error.message.length < 1000 && !error.message.includes("\n"));
       assertEquals(loader.skipped.length, 4);
     }));
+
+  Deno.test(`Loader goes on where so many bad rows are allowed, with ${workers} workers`, () => {
+    const bad = Array.from({ length: 60 }, (_, i) => i);
+    const options = { rows: 80, bad, workers, allowedBadRows: 0.8 };
+    return withBadRows(options, async (loader) => {
+      assert(indices(await take(loader, 30)).every((row) => row >= 60));
+      assertEquals(loader.skipped.length, 60);
+    });
+  });
 
   Deno.test(`Loader stops when there is no good row at all, with ${workers} workers`, () =>
     withBadRows({ rows: 8, bad: [0, 1, 2, 3, 4, 5, 6, 7], workers }, async (loader) => {
@@ -247,6 +260,21 @@ for (const workers of [0, 1]) {
     await assertRejects(open({ seed: -1 }), RangeError, "seed");
   });
 }
+
+Deno.test("Loader counts a bad row once, however many questions it has", async () => {
+  const turns = (count: number): [string, string, string][] =>
+    Array.from({ length: count }, (_, i) => [`q${i}?`, "a", "k"]);
+  const path = await Deno.makeTempFile({ suffix: ".parquet" });
+  writeCauldron(path, [
+    { image: new TextEncoder().encode("a text"), turns: turns(40) },
+    ...Array.from({ length: 9 }, () => ({ image: PNG, turns: turns(4) })),
+  ]);
+  await withLoader({ dataset: path, rows: 10, batchSize: 8 }, async (loader) => {
+    await take(loader, 10);
+    assertEquals(loader.skipped.length, 1);
+  });
+  await Deno.remove(path);
+});
 
 Deno.test("Loader's bad rows may be one in a hundred of a larger dataset", () =>
   withBadRows({ rows: 600, bad: [1, 2, 3, 4, 5], batchSize: 300 }, async (loader) => {

@@ -73,7 +73,7 @@ Deno.test("a StepLog leaves out of the progress line what a narrow terminal has 
       glimpse: () => {},
       print: () => {},
     };
-    const runLog = { step: () => {}, write: () => {} };
+    const runLog = { badRows: () => {}, step: () => {}, write: () => {} };
     const log = new StepLog(display, runLog, 33203);
     for (const step of [12344, 12345]) {
       log.take({ step, samples: 256, tokens: 32000, rates: RATES, cut: 0 });
@@ -181,7 +181,7 @@ Deno.test("a StepLog stops when 20 steps in a row were skipped, resumed in betwe
 
 Deno.test("a resumed StepLog counts on, and names no row again", async () => {
   const { log, shown, written, runLog } = newLog(10);
-  const row = (number: number) => ({ imageName: `row ${number}`, reason: "damaged" });
+  const row = (number: number) => ({ row: number, imageName: `row ${number}`, reason: "damaged" });
   log.take({ step: 1, samples: 64, tokens: 1, rates: RATES, cut: 3 });
   log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped: [row(1)] });
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -203,8 +203,8 @@ Deno.test("a resumed StepLog counts on, and names no row again", async () => {
 
 Deno.test("a StepLog names each row that was left out once", () => {
   const { log, shown, runLog } = newLog(10);
-  const first = { imageName: "row 1", reason: "damaged" };
-  const second = { imageName: "row 2", reason: "cut short" };
+  const first = { row: 1, imageName: "row 1", reason: "damaged" };
+  const second = { row: 2, imageName: "row 2", reason: "cut short" };
   [[first], [first], [first, second]].forEach((skipped, i) => {
     log.take({ step: i + 1, samples: 1, tokens: 1, rates: RATES, cut: 0 });
     log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped });
@@ -214,6 +214,39 @@ Deno.test("a StepLog names each row that was left out once", () => {
     "Skipped row 2: cut short",
   ]);
   runLog.close();
+});
+
+Deno.test("a StepLog names ten bad rows, and lists all of them in a file, each once", () => {
+  const { log, shown, runLog } = newLog(10);
+  const rows = Array.from(
+    { length: 12 },
+    (_, row) => ({ row, imageName: `row ${row}`, reason: "cut\nshort" }),
+  );
+  for (const count of [11, 12]) {
+    log.take({ step: count, samples: 1, tokens: 1, rates: RATES, cut: 0 });
+    const skipped = rows.slice(0, count);
+    log.settle([{ loss: 1, gradientNorm: 1 }], { waitMilliseconds: 0, skipped });
+  }
+  runLog.badRows("training", rows); // what train.ts does where a run ends early
+  const named = shown.filter((line) => line.startsWith("Skipped"));
+  assertEquals(named.length, 10);
+  assertMatch(named.at(-1)!, /all others: bad_rows\.jsonl$/);
+  const path = `${runLog.folder}/bad_rows.jsonl`;
+  const lines = () => Deno.readTextFileSync(path).trimEnd().split("\n");
+  assertEquals(
+    lines().map((line) => JSON.parse(line)),
+    rows.map(({ row }) => ({ part: "training", place: `row ${row}`, reason: "cut\nshort" })),
+  );
+  runLog.close();
+  // A resumed run goes on with the file, a new one begins it anew.
+  Deno.writeTextFileSync(path, '{"part":"cut sho', { append: true });
+  const resumed = RunLog.open(runLog.folder, { step: 1, metrics_bytes: 0 });
+  resumed.badRows("training", rows);
+  resumed.badRows("held out", rows.slice(0, 1));
+  assertEquals(lines().map((line) => JSON.parse(line).part).slice(11), ["training", "held out"]);
+  resumed.close();
+  RunLog.open(runLog.folder).close();
+  assertThrows(() => Deno.statSync(path), Deno.errors.NotFound);
 });
 
 Deno.test("a StepLog lets up to eight quick steps be under way, but slow ones singly", async () => {

@@ -73,6 +73,10 @@ Deno.test("over the network 1,000 rows are read, and no pictures", async () => {
     ...{ tokenizer: TOKENIZER, questionsPerRow: "first", isRemote: true },
   });
   assertEquals([facts.lengths.count, facts.rows], [1000, { read: 1000, all: 3000 }]);
+  const both = await readFacts([new Shapes("train", { rows: 900 }), shapes], {
+    ...{ tokenizer: TOKENIZER, questionsPerRow: "first", isRemote: true },
+  });
+  assertEquals([both.lengths.count, both.rows], [900, { read: 900, all: 3900 }]);
 });
 
 Deno.test("the fingerprint of a Parquet file tells other pictures by their row groups' sizes", () =>

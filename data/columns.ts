@@ -12,7 +12,7 @@ export type ClassNames = ReadonlyMap<string, readonly string[]>;
 export type Found = Readonly<Partial<Record<RecordField, string>>>;
 
 /** What a picture is called, and what of it a column can hold. */
-const PICTURES = "images image imgs img pictures picture photos photo pics pic".split(" ");
+const PICTURES = "image img images imgs pictures picture photos photo pics pic".split(" ");
 const HELD = "path paths file files file_name file_names filename bytes base64 b64 data url".split(
   " ",
 );
@@ -21,7 +21,7 @@ const HELD = "path paths file files file_name file_names filename bytes base64 b
 const NAMES: Readonly<Record<RecordField, readonly string[]>> = {
   images: ["images"],
   image: [
-    ...PICTURES,
+    ...PICTURES.filter((name) => name !== "images"),
     ...HELD.flatMap((what) => PICTURES.map((picture) => `${picture}_${what}`)),
     ..."jpg jpeg png file_name file_names filename file_path filepath path file".split(" "),
   ],

@@ -75,7 +75,7 @@ export class RecordDataset implements Dataset {
     const { needed, turnColumns, pictureColumns } = schema;
     opened.records.useColumns?.(needed, [...turnColumns, ...pictureColumns]);
     const dataset = new RecordDataset(opened, schema);
-    const isAmongMessages = schema.pictureColumns.some((one) => schema.turnColumns.includes(one));
+    const isAmongMessages = schema.pictureColumns.every((one) => schema.turnColumns.includes(one));
     if (isAmongMessages && !await dataset.#hasPicture()) throw unknownSchema(name, columns, names);
     await dataset.#surveyLabels();
     return dataset;

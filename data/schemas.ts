@@ -242,30 +242,34 @@ export function recognize(
     ? others
     : { ...others, answer: label };
   const kind = kindOf(columns, found, given);
-  const image = given.image ?? given.images ?? found.images ?? found.image;
+  const own = given.image ?? given.images;
+  const images = own === undefined ? [found.images ?? [], found.image ?? []].flat() : [own];
+  const [first] = images;
   const messages = kind?.turns === messageTurns ? found.messages : undefined;
-  if (!kind || (image === undefined && messages === undefined)) return undefined;
+  if (!kind || (first === undefined && messages === undefined)) return undefined;
   const { columns: ratings, hasFilter, isGood } = filterOf(columns, minimum);
   const more = [
     found.category ?? [],
     ["choices", "options"].filter((one) => columns.includes(one)),
   ];
   const isChoice = kind.turns === singleTurn && columns.includes(MMSTAR_COLUMN) && !isMapped;
-  const own = kind.fields.flatMap((field) => found[field] ?? []);
+  const columnsOfKind = kind.fields.flatMap((field) => found[field] ?? []);
   return {
     format: isChoice ? "multiple-choice" : "vqa",
-    needed: [...own, image ?? []].flat(),
-    turnColumns: [...new Set([...own, ...ratings, ...more.flat()])],
-    pictureColumns: [image ?? messages ?? ""],
+    needed: [...columnsOfKind, images.length === 1 && messages === undefined ? images : []].flat(),
+    turnColumns: [...new Set([...columnsOfKind, ...ratings, ...more.flat()])],
+    pictureColumns: [...images, messages ?? []].flat(),
     hasOneTurn: kind.hasOneTurn === true && !hasFilter && found.question !== "prompt",
     hasFilter,
     isMapped,
     asked: kind.asked,
     turns: (record, index) =>
       kind.turns(record, { found, classes, index }).filter((_, turn) => isGood(record, turn)),
-    picture: (record) =>
-      image === undefined && messages !== undefined
+    picture: (record) => {
+      const image = images.find((column) => (record[column] ?? undefined) !== undefined);
+      return image === undefined && messages !== undefined
         ? pictureInMessages(readList(record, messages), messages)
-        : pictureOf(record[image ?? ""], image ?? "", record),
+        : pictureOf(record[image ?? first ?? ""], image ?? first ?? "", record);
+    },
   };
 }

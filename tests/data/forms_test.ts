@@ -305,3 +305,24 @@ Deno.test("a misspelt key or path is told with what was perhaps meant", () =>
     assertThrows(() => parseColumns(["imgae=a"]), TypeError, 'Did you mean "image=a"?');
     await assertRejects(() => openDataset(`${dir}/flat.parquet`, "train"), TypeError, "--columns");
   }));
+
+Deno.test("every example of docs/data.md opens as it stands, and gives questions with answers", () =>
+  inTemporaryFolder(async (dir) => {
+    const page = await Deno.readTextFile(new URL("../../docs/data.md", import.meta.url));
+    const [, own = ""] = page.split("## Your own pictures");
+    const blocks = [...own.matchAll(/^```json\n([^]*?)^```/gm)].map(([, block = ""]) => block);
+    assertEquals(blocks.length, 4);
+    const [csv = ""] = /^file_name,[^]*?(?=^```)/m.exec(own) ?? [];
+    for (const [at, text] of [...blocks, csv].entries()) {
+      const folder = `${dir}/${at}`;
+      const ending = text === csv ? "csv" : text.trimStart().startsWith("[") ? "json" : "jsonl";
+      const paths = text.match(/[\w/]+\.(png|jpg)/g) ?? [];
+      write(folder, {
+        ...Object.fromEntries(paths.map((path) => [path, undefined])),
+        [`metadata.${ending}`]: text.replace("iVBORw0K…", BASE64),
+      });
+      const rows = await rowsOf(folder);
+      assertEquals(rows.every((row) => / -> ./.test(row)), true, text);
+      assertEquals(rows.length, ending === "jsonl" ? text.trim().split("\n").length : 1);
+    }
+  }));

@@ -5,7 +5,11 @@
  *
  * Source: @huggingface/tokenizers, which gives the ids of the Rust original.
  */
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import {
+  ByteFallbackDecoder,
+  SequenceDecoder,
+  Tokenizer as HuggingFaceTokenizer,
+} from "@huggingface/tokenizers";
 import { whatIs } from "./file_kind.ts";
 import { pretrainedFolder } from "./pretrained.ts";
 import { forLibrary } from "./tokenizer_json.ts";
@@ -121,6 +125,9 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
     const { additional_special_tokens } = config;
     const { unk_token } = checked.model;
     inner = new HuggingFaceTokenizer(checked, { additional_special_tokens, unk_token });
+    useExactBytes(inner);
+    inner.decode([inner.token_to_id(eosToken) ?? 0]); // what is wrong in the last steps shows here
+    inner.encode("a");
   } catch (cause) {
     throw new SyntaxError(
       `Cannot load tokenizer "${dir}": found in tokenizer.json ${messageOf(cause)}. ` +
@@ -138,6 +145,24 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   let vocabSize = 0;
   for (const id of inner.get_vocab(true).values()) vocabSize = Math.max(vocabSize, id + 1);
   return wrap(inner, { vocabSize, eosTokenId, eosToken });
+}
+
+/** Bytes as the Rust original decodes a run of byte tokens: where it is no UTF-8 as a whole, each is U+FFFD. */
+class ByteRunDecoder extends TextDecoder {
+  override decode(bytes: Uint8Array): string {
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      return "\ufffd".repeat(bytes.length);
+    }
+  }
+}
+
+function useExactBytes({ decoder }: HuggingFaceTokenizer): void {
+  const steps = decoder instanceof SequenceDecoder ? decoder.decoders : [decoder];
+  for (const step of steps) {
+    if (step instanceof ByteFallbackDecoder) step.text_decoder = new ByteRunDecoder();
+  }
 }
 
 function wrap(
@@ -201,8 +226,10 @@ export class StreamingDecoder {
 
   #pendingText(): string {
     const options = { skipSpecialTokens: true };
-    const before = this.#tokenizer.decode(this.#context, options).length;
-    return this.#tokenizer.decode([...this.#context, ...this.#pending], options).slice(before);
+    const before = this.#tokenizer.decode(this.#context, options);
+    const text = this.#tokenizer.decode([...this.#context, ...this.#pending], options);
+    if (text.startsWith(before)) return text.slice(before.length);
+    return this.#tokenizer.decode(this.#pending, options); // bytes that broke a whole character
   }
 
   /**
@@ -217,10 +244,10 @@ export class StreamingDecoder {
     if (isSpecial) return "";
     this.#pending.push(id);
     const text = this.#pendingText();
-    const incomplete = text.endsWith("\ufffd");
-    const piece = text.slice(this.#emitted, incomplete ? text.length - 1 : text.length);
+    const certain = text.replace(/\ufffd+$/, "");
+    const piece = certain.slice(this.#emitted);
     this.#emitted += piece.length;
-    if (!incomplete) this.#settle();
+    if (certain === text) this.#settle();
     return piece;
   }
 

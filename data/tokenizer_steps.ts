@@ -43,8 +43,10 @@ const prepare = (...pretokenizers: unknown[]) => ({ type: "Sequence", pretokeniz
 const normalize = (...normalizers: unknown[]) => ({ type: "Sequence", normalizers });
 
 function regexOf(pattern: unknown): string {
-  if (isJson(pattern) && typeof pattern["Regex"] === "string") return pattern["Regex"];
-  if (isJson(pattern) && typeof pattern["String"] === "string") {
+  if (isJson(pattern) && typeof pattern["Regex"] === "string" && pattern["Regex"] !== "") {
+    return pattern["Regex"];
+  }
+  if (isJson(pattern) && typeof pattern["String"] === "string" && pattern["String"] !== "") {
     return pattern["String"].replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   }
   throw new Fault(`the pattern ${shown(pattern)}, expected a "String" or a "Regex"`);

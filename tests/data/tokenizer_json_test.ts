@@ -57,6 +57,33 @@ Deno.test("loadTokenizer() takes a file that leaves out what may be left out", a
   assertEquals((await load({ model: MODEL })).encode("abb"), [2, 1]);
 });
 
+Deno.test("decode() gives Python's text of byte tokens, whole characters or not", async () => {
+  const vocab = {
+    "<e>": 0,
+    "<0xE3>": 1,
+    "<0x81>": 2,
+    "<0x82>": 3,
+    "<0xEF>": 4,
+    "<0xBB>": 5,
+    "<0xBF>": 6,
+    a: 7,
+  };
+  const tokenizer = await load({
+    model: { type: "BPE", vocab, merges: [], byte_fallback: true },
+    decoder: { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] },
+  });
+  const known: [number[], string][] = [
+    [[1, 2], "\ufffd\ufffd"],
+    [[1, 2, 3], "あ"],
+    [[4, 5, 6, 7], "\ufeffa"],
+    [[7, 1, 7], "a\ufffda"],
+    [[1, 2, 3, 1], "\ufffd\ufffd\ufffd\ufffd"],
+  ];
+  for (const [ids, text] of known) assertEquals(tokenizer.decode(ids), text);
+  const stream = new StreamingDecoder(tokenizer);
+  assertEquals([1, 2, 3, 1, 7].map((id) => stream.push(id)), ["", "", "あ", "", "\ufffda"]);
+});
+
 const REFUSED: [string, Json, string][] = [
   ["double ids", { model: { ...MODEL, vocab: { ...MODEL.vocab, c: 2 } } }, "id 2"],
   ["a negative id", { model: { ...MODEL, vocab: { ...MODEL.vocab, c: -1 } } }, "-1"],
@@ -74,6 +101,20 @@ const REFUSED: [string, Json, string][] = [
   ["an unknown step", { model: MODEL, normalizer: { type: "Precompiled" } }, '"Precompiled"'],
   ["a step that is text", { model: MODEL, pre_tokenizer: "Digits" }, '"Digits"'],
   ["a split without pattern", { model: MODEL, pre_tokenizer: SPLIT }, "pattern"],
+  [
+    "a split at nothing",
+    { model: MODEL, pre_tokenizer: { ...SPLIT, pattern: { String: "" } } },
+    "pattern",
+  ],
+  [
+    "pieces of no length",
+    { model: MODEL, pre_tokenizer: { type: "FixedLength", length: 0 } },
+    "out of order",
+  ],
+  ["a template that is none", {
+    model: MODEL,
+    post_processor: { type: "TemplateProcessing", single: "$A" },
+  }, "SpecialToken"],
   ["an added token's text id", {
     model: MODEL,
     added_tokens: [{ content: "<x>", id: "4" }],

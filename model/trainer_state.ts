@@ -71,6 +71,9 @@ export interface TrainerState {
   readonly peak_bytes: number | null;
 }
 
+/** What is in the file: of the state, as JSON without spaces, a checksum too; absent in older ones. */
+type Saved = TrainerState & { readonly checksum: string };
+
 /** What a run's log counts from its first step on. */
 export interface LogState {
   readonly samples: number;
@@ -167,31 +170,25 @@ export function isFile(path: string): boolean {
 function readState(folder: string): TrainerState {
   const path = `${folder}/${FILE}`;
   const json = readJson(path);
-  const { checksum, ...state } = typeof json === "object" && json !== null
-    ? json as Partial<TrainerState> & { readonly checksum?: string }
-    : {};
-  const { format = json } = state;
-  const step = STEP_NAME.exec(folder)?.[1];
-  if (format === FORMAT) {
-    const found = checksumOf(JSON.stringify(state));
-    if (checksum !== undefined && checksum !== found) {
-      const expected = `${checksum}, as it was saved`;
-      throw new CheckpointError(path, `the checksum of its content is ${found}`, expected);
-    }
-    if (step !== undefined && Number(step) !== state.step) {
-      throw new CheckpointError(
-        path,
-        `it is of step ${state.step}`,
-        `${step}, as its folder's name says`,
-      );
-    }
-    return state as TrainerState;
+  const isObject = typeof json === "object" && json !== null;
+  const { checksum, ...state }: Partial<Saved> = isObject ? json : {};
+  if (state.format !== FORMAT) {
+    const found = JSON.stringify(isObject ? state.format : json)?.slice(0, 40);
+    throw new SyntaxError(
+      `Cannot read "${path}": its format is ${found}, expected ${FORMAT}; another version of nanoVLM wrote it`,
+    );
   }
-  throw new SyntaxError(
-    `Cannot read "${path}": its format is ${
-      JSON.stringify(format)
-    }, expected ${FORMAT}; another version of nanoVLM wrote it`,
-  );
+  const found = checksumOf(JSON.stringify(state));
+  if (checksum !== undefined && checksum !== found) {
+    const expected = `${checksum}, as it was saved`;
+    throw new CheckpointError(path, `the checksum of its content is ${found}`, expected);
+  }
+  const step = STEP_NAME.exec(folder)?.[1];
+  if (step !== undefined && Number(step) !== state.step) {
+    const expected = `${step}, as its folder's name says`;
+    throw new CheckpointError(path, `it is of step ${state.step}`, expected);
+  }
+  return state as TrainerState;
 }
 
 /** Where the state of a checkpoint goes, and its text. */

@@ -45,8 +45,8 @@ export const TRAIN_FLAGS = {
   "tokenizer": {
     value: "DIR",
     help:
-      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes"; a model with random weights ' +
-      "takes its vocabulary size from it",
+      'folder with tokenizer.json and tokenizer_config.json, owner/name on the Hub, or "bytes", the default of ' +
+      "quickstart and tiny; a model with random weights takes its vocabulary size from it",
   },
   "init-from": {
     value: "DIR",
@@ -56,7 +56,8 @@ export const TRAIN_FLAGS = {
   "out": {
     value: "DIR",
     help:
-      "folder for the best model, metrics.jsonl and report.html (default: checkpoints/<preset>)",
+      "folder for the best model, metrics.jsonl and report.html (default: checkpoints/<preset>, or " +
+      "where a run or a model is there <preset>-2, and so on)",
   },
   "max-steps": { value: "N", number: wholeNumber(1), help: "steps to train" },
   "epochs": {
@@ -85,7 +86,11 @@ export const TRAIN_FLAGS = {
     help:
       "parts that do not train, of vision,language,projector; a learning rate of 0 does the same",
   },
-  "eval-every": { value: "N", number: wholeNumber(1), help: "steps between evaluations" },
+  "eval-every": {
+    value: "N",
+    number: wholeNumber(1),
+    help: "steps between evaluations (default: the preset's, or less, for about ten in short runs)",
+  },
   "eval-limit": {
     value: "N",
     number: wholeNumber(1),

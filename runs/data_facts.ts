@@ -99,12 +99,14 @@ export function rowLength(lengths: Tally): number {
 }
 
 /** How long rows are and which questions do not fit, for people. */
-export function rowsText(length: number, { lengths, rows }: DataFacts): string {
+export function rowsText(length: number, facts: DataFacts | undefined): string {
+  const what = `${length.toLocaleString("en")} tokens for a question with its answer`;
+  if (!facts) return what;
+  const { lengths, rows } = facts;
   const count = (value: number) => value.toLocaleString("en");
   const tooLong = lengths.above(length);
   const longest = lengths.quantile(1);
   const some = rows.read < rows.all ? ` of the first ${count(rows.read)} rows` : "";
-  const what = `${count(length)} tokens for a question with its answer`;
   if (tooLong === 0) return `${what}; the longest${some} has ${count(longest)}`;
   return `${what}; ${count(tooLong)} of ${count(lengths.count)}${some} are longer, the longest ${
     count(longest)

@@ -48,11 +48,7 @@ export function describe(
     `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions, ${
       (steps / batchesPerEpoch).toFixed(2)
     } times through the data`,
-    `Rows        ${
-      data.facts
-        ? rowsText(vlm.lm_max_length, data.facts)
-        : `${vlm.lm_max_length} tokens for a question with its answer`
-    }`,
+    `Rows        ${rowsText(vlm.lm_max_length, data.facts)}`,
     `Tokenizer   ${vlm.lm_tokenizer}, ${vlm.lm_vocab_size.toLocaleString("en")} tokens`,
     ...(data.dataset.notes ?? []).map((note) => `Note        ${note}`),
     ...(overshoot(steps, train) === 1 ? [] : [

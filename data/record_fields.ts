@@ -86,11 +86,10 @@ function listInText(value: unknown): unknown {
 
 /** Records of lists of the same length are lists of records: `datasets` stores them so. */
 function listOf(value: unknown): unknown {
-  const list = listInText(value);
-  if (!isRecord(list)) return list;
-  const columns = Object.entries(list);
+  if (!isRecord(value)) return value;
+  const columns = Object.entries(value);
   const [, first] = columns[0] ?? [];
-  if (!Array.isArray(first) || !columns.every(([, one]) => Array.isArray(one))) return list;
+  if (!Array.isArray(first) || !columns.every(([, one]) => Array.isArray(one))) return value;
   return first.map((_, at) =>
     Object.fromEntries(columns.map(([name, one]) => [name, (one as unknown[])[at]]))
   );
@@ -98,7 +97,7 @@ function listOf(value: unknown): unknown {
 
 /** @throws {TypeError} when it is no list */
 export function readList(record: DataRecord, field: string): unknown[] {
-  const list = listOf(record[field]);
+  const list = listOf(listInText(record[field]));
   if (!Array.isArray(list)) throw wrongField(field, record[field], "a list", record);
   return list;
 }

@@ -24,8 +24,14 @@ function isInside(folder: string, path: string): boolean {
 
 /** The file that a path means, or undefined where there is none. */
 async function find(path: string, root: string, folders: readonly string[]) {
-  // As it is written, and as it is meant where it was written on Windows.
-  for (const name of new Set([path, path.replaceAll("\\", "/")])) {
+  // As it is written, and as it is meant where it was written on Windows or macOS.
+  const spellings = [
+    path,
+    path.replaceAll("\\", "/"),
+    path.normalize("NFC"),
+    path.normalize("NFD"),
+  ];
+  for (const name of new Set(spellings)) {
     const isWhole = isAbsolute(name) || /^[a-z]:[\\/]/i.test(name);
     for (const folder of folders) {
       const full = resolve(folder, name);

@@ -99,6 +99,8 @@ Deno.test("an answer can be a number, a truth value or a list, and nothing that 
     [["a", "b", "b"], "a"],
     [[2, 1], "2"],
     ["", ""],
+    ["[0.1, 0.2]", "[0.1, 0.2]"], // a text that looks like a list
+    [[["a"]], "a"],
   ];
   for (const [answer, text] of cases) {
     assertEquals(await oneRow({ ...IMAGE, question: "q", answer }), `q -> ${text}`);
@@ -325,4 +327,24 @@ Deno.test("every example of docs/data.md opens as it stands, and gives questions
       assertEquals(rows.every((row) => / -> ./.test(row)), true, text);
       assertEquals(rows.length, ending === "jsonl" ? text.trim().split("\n").length : 1);
     }
+  }));
+
+Deno.test("a picture's name may have colons, ways back inside the folder and accents of either kind", () =>
+  inTemporaryFolder(async (dir) => {
+    const names = {
+      "a:b.png": "a:b.png",
+      "10:30/x:y.png": "10:30/x:y.png",
+      "pictures/0.png": "none/../pictures/./0.png",
+      ["pictures/é 1%20#?.png".normalize("NFD")]: "pictures/é 1%20#?.png".normalize("NFC"),
+      "b\\c.png": "b\\c.png",
+      "d/e.png": "d\\e.png",
+      "[1].png": "[1].png",
+    };
+    const lines = Object.values(names).map((image) => JSON.stringify({ ...QA, image }));
+    const again = `../${dir.replace(/.*\//, "")}/a:b.png`; // out of the folder and in again
+    write(dir, {
+      ...Object.fromEntries(Object.keys(names).map((path) => [path, undefined])),
+      "metadata.jsonl": [...lines, JSON.stringify({ ...QA, image: again })].join("\n"),
+    });
+    assertEquals((await rowsOf(dir)).length, 8);
   }));

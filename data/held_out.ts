@@ -8,9 +8,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Split } from "./dataset.ts";
-import { localFile } from "./local_file.ts";
 import { Random } from "./random.ts";
-import type { RecordDataset } from "./record_dataset.ts";
+import type { PictureKey, RecordDataset } from "./record_dataset.ts";
 import { RowSubset } from "./row_subset.ts";
 
 /** Row groups of at most so many bytes are looked through: on this machine, and on the Hub. */
@@ -24,19 +23,23 @@ function digest(bytes: Uint8Array): string {
   return createHash("sha1").update(bytes).digest("hex");
 }
 
+/** How a file begins, or its path where it cannot be read, which its row will say. */
+function startOf(path: string): string {
+  try {
+    using file = Deno.openSync(path);
+    const bytes = new Uint8Array(COMPARED_BYTES);
+    return digest(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } catch {
+    return path;
+  }
+}
+
 /** What tells files apart, by path: their sizes and, where these are the same, how they begin. */
-async function filesByContent(paths: readonly string[]): Promise<Map<string, string>> {
-  const sizes = new Map<string, number>();
-  for (const path of paths) sizes.set(path, (await Deno.stat(path)).size);
-  const bySize = Map.groupBy(paths, (path) => sizes.get(path));
+function filesByContent(sizes: ReadonlyMap<string, number>): Map<string, string> {
   const keys = new Map<string, string>();
-  for (const [size, same] of bySize) {
+  for (const [size, same] of Map.groupBy(sizes.keys(), (path) => sizes.get(path))) {
     for (const path of same) {
-      const isAlone = same.length === 1;
-      const start = isAlone
-        ? undefined
-        : await (await localFile(path).open()).slice(0, COMPARED_BYTES);
-      keys.set(path, start ? `${size} ${digest(new Uint8Array(start))}` : path);
+      keys.set(path, same.length === 1 ? path : `${size} ${startOf(path)}`);
     }
   }
   return keys;
@@ -45,20 +48,18 @@ async function filesByContent(paths: readonly string[]): Promise<Map<string, str
 /** What tells the picture of each row: rows that show the same one have the same text. (rows) */
 async function pictureKeys(dataset: RecordDataset, rows: number): Promise<string[]> {
   const keys: string[] = [];
-  const files = new Set<string>();
+  const files = new Map<string, number>();
   for await (const picture of dataset.pictures(0, rows)) {
-    if (typeof picture === "string") files.add(picture);
-    keys.push(
-      picture === undefined
-        ? `row ${keys.length}`
-        : typeof picture === "string"
-        ? picture
-        : digest(picture),
-    );
+    if (typeof picture?.bytes === "number") files.set(picture.path, picture.bytes);
+    keys.push(keyOf(picture) ?? `row ${keys.length}`);
   }
   if (files.size > MOST_FILES) return keys;
-  const byContent = await filesByContent([...files]);
+  const byContent = filesByContent(files);
   return keys.map((key) => byContent.get(key) ?? key);
+}
+
+function keyOf(picture: PictureKey | undefined): string | undefined {
+  return picture?.bytes instanceof Uint8Array ? digest(picture.bytes) : picture?.path;
 }
 
 /** Whether the pictures can be looked through in a moment. */
@@ -85,7 +86,7 @@ async function nextPicture(dataset: RecordDataset, start: number, end: number): 
   let before: string | undefined;
   let row = start - 1;
   for await (const picture of dataset.pictures(start - 1, end)) {
-    const key = picture instanceof Uint8Array ? digest(picture) : picture;
+    const key = keyOf(picture);
     if (before !== undefined && key !== before || key === undefined) return Math.max(row, start);
     before = key;
     row++;

@@ -9,13 +9,19 @@ import type { ColumnNames, DatasetOptions } from "./dataset_options.ts";
 import { questionCategory } from "./question_category.ts";
 import { missingText, nearest, PictureError } from "./record_fields.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
-import { findInFolder, readInFolder } from "./safe_path.ts";
+import { guessInFolder, readInFolder } from "./safe_path.ts";
 import { KNOWN_SCHEMAS, type LabelledTurn, recognize, type Schema } from "./schemas.ts";
 
 /** Rows whose labels are looked at before anything else. */
 const SURVEY_ROWS = 1000;
 /** Rows in which there must be a picture, where no column is one. */
 const ROWS_WITH_PICTURE = 20;
+
+/** A picture as it tells itself from others: the bytes of its file or their number, and its path. */
+export interface PictureKey {
+  readonly path: string;
+  readonly bytes?: Uint8Array | number;
+}
 
 /** The files, and what to call them. */
 export interface OpenedSource {
@@ -146,30 +152,20 @@ export class RecordDataset implements Dataset {
   }
 
   /**
-   * The pictures of rows, in order: the bytes of a file, the path of one, or undefined where there
-   * is none. Nothing is kept.
+   * What tells the pictures of rows apart, in order: the bytes of a file; where one lies on this
+   * machine, and its size; or undefined where there is none. Nothing is kept.
    */
-  async *pictures(start: number, end: number): AsyncGenerator<Uint8Array | string | undefined> {
-    const found = new Map<string, string | undefined>(); // by what the rows say
+  async *pictures(start: number, end: number): AsyncGenerator<PictureKey | undefined> {
     const rows = start === 0
       ? this.#source.select(this.#schema.pictureColumns)
       : this.#records(start);
     let row = start;
     for await (const record of rows) {
       const picture = record && attempt(() => this.#schema.picture(record));
-      if (!picture || "bytes" in picture || this.#folder === undefined) {
-        yield picture && ("bytes" in picture ? picture.bytes : picture.path);
-      } else {
-        const beside = this.#source.fileOf(row);
-        const key = `${beside}\n${picture.path}`;
-        if (!found.has(key)) {
-          const file = await findInFolder(picture.path, this.#folder, beside).catch(() =>
-            undefined
-          );
-          found.set(key, file);
-        }
-        yield found.get(key);
-      }
+      const isFile = picture && !("bytes" in picture) && this.#folder !== undefined;
+      yield isFile
+        ? guessInFolder(picture.path, this.#folder ?? "", this.#source.fileOf(row))
+        : picture;
       if (++row >= end) return;
     }
   }

@@ -27,7 +27,7 @@ export const TRAIN_FLAGS = {
     value: "D",
     many: true,
     help:
-      'what to train on: "shapes", a Parquet, Arrow or JSON-lines file, a folder or pattern of them, or a dataset on the ' +
+      'what to train on: "shapes", a Parquet, Arrow, JSON or CSV file, a folder or pattern of them, or a dataset on the ' +
       "Hugging Face Hub such as HuggingFaceM4/the_cauldron:ai2d,aokvqa (:all for all configurations); several with " +
       "commas, or given several times",
   },

@@ -20,6 +20,13 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ["\x28\xb5\x2f\xfd", "a Zstandard file"],
   ["PAR1", "a Parquet file"],
   ["ARROW1", "an Arrow file"],
+  ["FEA1", "a Feather file of version 1"],
+  ["ORC", "an ORC file"],
+  ["SQLite format 3\0", "an SQLite database"],
+  ["\x89HDF\r\n", "an HDF5 file"],
+  ["BZh", "a bzip2 file"],
+  ["\xfd7zXZ\0", "an xz file"],
+  ["7z\xbc\xaf", "a 7z archive"],
   ["\0\0\0\x0cjP  ", "a JPEG 2000 file"],
   ["\0\0\0\x0cJXL ", "a JPEG XL file"],
   ["\xff\x0a", "a JPEG XL file"],
@@ -66,7 +73,8 @@ export function whatIs(bytes: Uint8Array): string {
   if (start.startsWith("RIFF") && start.slice(8, 12) === "WEBP") return "a WebP file";
   if (start.slice(4, 8) === "ftyp") return mediaFile(start.slice(8, 12));
   const known = SIGNATURES.find(([signature]) => start.startsWith(signature));
-  if (known) return known[1];
+  // Two or three letters may also begin a text.
+  if (known && (known[0].length > 3 || !isText(bytes))) return known[1];
   if (isText(bytes)) return textFile(latin1(bytes, 0, 512).replace(/^\xef\xbb\xbf/, ""));
   const hex = [...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ");
   return `an unknown file that begins with the bytes ${hex}`;

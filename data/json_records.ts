@@ -163,10 +163,16 @@ class ListScanner implements Scanner {
   end(): void {}
 }
 
+/** Keeps whole numbers that have more digits than a number of JavaScript. */
+function exact(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER) return value;
+  return /^-?\d+$/.test(context?.source ?? "") ? BigInt(context?.source ?? "") : value;
+}
+
 /** Parses JSON as Python reads it: NaN and Infinity, which are no values, are null. */
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, /\d{16}/.test(text) ? exact : undefined);
   } catch (error) {
     const plain = text.replace(
       /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g,

@@ -1,6 +1,6 @@
 /**
  * Files whose parts are read when asked for: on this machine here, on the Hub in hub_dataset.ts.
- * Below the readers of Parquet, Arrow and JSON-lines.
+ * Below the readers of Parquet, Arrow, JSON and CSV.
  */
 import type { RangeReader } from "./hub.ts";
 

@@ -43,6 +43,7 @@ Deno.test("a CSV file is read as pandas reads it, but for values, which stay tex
     { a: "1", b: null, c: null },
     { a: "1", b: "2", c: "3" },
   ]);
+  assertEquals(await all(await openText("BMI\n20")), [{ BMI: "20" }]); // no picture file
   assertEquals((await openText(",a,a\n0,1,2")).columns, ["Unnamed: 0", "a", "a.1"]);
 });
 
@@ -132,5 +133,9 @@ Deno.test("what Python's json writes for numbers that are none is missing", asyn
   const text = '{"a": NaN, "b": [-Infinity, "NaN, \\"Infinity"], "c": 1}';
   assertEquals(await all(await openJson([memoryFile(bytesOf(text))])), [
     { a: null, b: [null, 'NaN, "Infinity'], c: 1 },
+  ]);
+  const numbers = '{"a": 12345678901234567890, "b": 1e30, "c": 0.12345678901234567}';
+  assertEquals(await all(await openJson([memoryFile(bytesOf(numbers))])), [
+    { a: 12345678901234567890n, b: 1e30, c: 0.12345678901234567 },
   ]);
 });

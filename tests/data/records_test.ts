@@ -48,6 +48,7 @@ Deno.test("a file of another kind is called what it is", async () => {
     "a pointer to a file in Git LFS": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
     "an HTML page": "<!doctype html>\n<html><body>Not found</body></html>",
     "a ZIP archive": "PK\x03\x04 and more",
+    "a Feather file of version 1": "FEA1 and more",
     "a text file": '{"image": "a.png"}\n',
     "an empty file": "",
   };

@@ -25,9 +25,9 @@
  * import { load } from "@nanovlm/webgpu";
  *
  * using model = await load("checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M" of the Hugging Face Hub
- * console.log(await model.ask("photo.png", "what colour is it?"));
+ * console.log(await model.ask("photo.jpg", "what colour is it?"));
  *
- * const { text, confidence } = await model.answer("photo.png", "what shape is it?", { maxNewTokens: 5 });
+ * const { text, confidence } = await model.answer("photo.jpg", "what shape is it?", { maxNewTokens: 5 });
  * console.log(text, confidence);
  * ```
  *
@@ -46,7 +46,7 @@
  *   length: ids.length,
  *   inputIds: Int32Array.from(ids),
  *   attentionMask: new Int32Array(ids.length).fill(1),
- *   images: await processor.process(await Deno.readFile("photo.png"), "photo.png"),
+ *   images: await processor.process(await Deno.readFile("photo.jpg"), "photo.jpg"),
  * }, { maxNewTokens: 20, mode: "greedy", eosTokenId: tokenizer.eosTokenId });
  * console.log(tokenizer.decode(answer));
  * ```

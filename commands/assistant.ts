@@ -126,7 +126,7 @@ export class Assistant implements Disposable {
  * import { load } from "@nanovlm/webgpu";
  *
  * using model = await load("checkpoints/quickstart"); // or "lusxvr/nanoVLM-222M" of the Hub
- * console.log(await model.ask("photo.png", "what colour is it?"));
+ * console.log(await model.ask("photo.jpg", "what colour is it?"));
  * ```
  *
  * @param name a folder that training wrote, or "owner/name" on the Hugging Face Hub

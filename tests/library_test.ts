@@ -1,9 +1,6 @@
 // Tests of mod.ts as programs elsewhere use it: every example of the doc comments, as it stands, in a folder of its own with
 // the checkout behind it, and the first ones with no more than the files that would be published.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { encodePng } from "../data/png_encoder.ts";
-import { Shapes } from "../data/shapes.ts";
-import type { RgbImage } from "../data/rgb_image.ts";
 import { presets } from "../model/config.ts";
 import { VisionLanguageModel } from "../model/vision_language_model.ts";
 import { Device } from "../shaders/runtime/device.ts";
@@ -39,8 +36,7 @@ async function program(library: string) {
   const how = { seed: 1, initialization: "fan_in" } as const;
   using model = await VisionLanguageModel.fromScratch(device, config, how);
   await model.savePretrained(`${dir}/checkpoints/quickstart`);
-  const { image } = new Shapes("train").row(0);
-  await Deno.writeFile(`${dir}/photo.png`, encodePng(image as RgbImage));
+  await Deno.copyFile(`${ROOT}tests/golden/data/images/5_photo.jpg`, `${dir}/photo.jpg`);
   // What is in vendor/ stands for packages of JSR; the lock is the project's, so that nothing is downloaded.
   const links = [library, `${ROOT}vendor/std/cli`, `${ROOT}vendor/std/assert`];
   const imports = { "@nanovlm/webgpu": `${library}/mod.ts` };

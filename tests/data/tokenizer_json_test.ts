@@ -177,6 +177,6 @@ Deno.test("loadTokenizer() says what lies in place of tokenizer.json", async () 
 Deno.test("encode() takes a long text's beginning, which is too long for any model", async () => {
   const tokenizer = await load({ model: MODEL });
   const start = performance.now();
-  assertEquals(tokenizer.encode("b".repeat(20_000_000)).length, 1_000_000);
+  assertEquals(tokenizer.encode("b".repeat(20_000_000)).length, 500_000);
   assert(performance.now() - start < 10_000);
 });

@@ -59,7 +59,8 @@ export function folded(text: string, columns: number, indent: number): string {
   return text.split("\n").flatMap((line) => {
     const lines: string[] = [];
     while (line.length > columns) {
-      const end = line.lastIndexOf(" ", columns);
+      let end = line.lastIndexOf(" ", columns);
+      if (line[end + 1] === "%") end = line.lastIndexOf(" ", end - 1); // "31.2 %" is one word
       if (end <= indent) break; // no place to break it at
       lines.push(line.slice(0, end));
       line = " ".repeat(indent) + line.slice(end + 1);

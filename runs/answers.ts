@@ -74,7 +74,7 @@ export interface Evaluation extends Score {
   readonly sampled?: Score;
   /** Rows that could not be read, each once: their questions are left out. */
   readonly skipped: readonly SkippedRow[];
-  /** Questions that, with their answers, are longer than the model's context: they were not asked, and count as wrong. */
+  /** Questions that are too long for the model, with their answers: they were not asked, and count as wrong. */
   readonly too_long: readonly SkippedRow[];
   /** Questions whose turn has not come: above 0 only while asking, or where something ended it. */
   readonly unasked: number;

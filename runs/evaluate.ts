@@ -66,8 +66,9 @@ const SOFTMAX = { temperature: 1, topK: 0, topP: 1 };
 /**
  * Asks a model questions, greedily, and by drawing too where that is asked for.
  *
- * Nothing about the questions ends it: one that is, with its answer, longer than the model's context is not asked and counts
- * as wrong, and one whose row cannot be read is left out; both are named in the result.
+ * Nothing about the questions ends it: one that is, with its answer, longer than the model's context, or whose answer alone
+ * is longer than `lm_max_length`, is not asked and counts as wrong; one whose row cannot be read is left out. Both are named
+ * in the result.
  *
  * A free question is answered rightly if the texts are the same, capitals included, but for space around them; a
  * multiple-choice one if the letter is found by nanoVLM's rule.
@@ -112,20 +113,12 @@ export async function evaluate(
     onSkipped: (row) => tally.skip(row),
   });
   for await (const group of groups) {
-    const short = group.filter((sample) => {
-      const { prompt, answer } = lengthsOf(sample);
-      const fits = prompt + answer <= room;
-      if (!fits) {
-        tally.tooLong(
-          sample,
-          `question and answer take ${
-            prompt + answer
-          } tokens, beside the picture the model has room for ${room}`,
-        );
-      }
-      return fits;
+    const asked = group.filter((sample) => {
+      const reason = whyTooLong(lengthsOf(sample), room, model.config.lm_max_length);
+      if (reason !== undefined) tally.tooLong(sample, reason);
+      return reason === undefined;
     });
-    for (const part of fitting(short, lengthsOf, room)) {
+    for (const part of fitting(asked, lengthsOf, room)) {
       tally.add(await ask(subject, part, { task, batchSize, seed, prompts, labelled, room }));
     }
     options.onAsked?.(tally.asked, indices.length, () => tally.result());
@@ -138,6 +131,23 @@ export async function evaluate(
 interface Lengths {
   readonly prompt: number;
   readonly answer: number;
+}
+
+/** Why a question is not asked, if it is not: there is no room for it, or its answer is longer than any that was learned. */
+function whyTooLong(
+  { prompt, answer }: Lengths,
+  room: number,
+  maxLength: number,
+): string | undefined {
+  const tokens = (count: number) => `${count.toLocaleString("en")} tokens`;
+  if (answer > maxLength) {
+    return `the answer takes ${tokens(answer)}, lm_max_length is ${maxLength}`;
+  }
+  return prompt + answer > room
+    ? `question and answer take ${
+      tokens(prompt + answer)
+    }, beside the picture there is room for ${room}`
+    : undefined;
 }
 
 /** Counts them, once for each sample. */

@@ -27,7 +27,7 @@ export interface EvaluationMetric extends KnownScore {
   readonly by_category: Readonly<Record<string, KnownScore>>;
   /** A few of the questions, the same each time. */
   readonly examples: readonly (Example & { readonly correct: boolean })[];
-  /** Questions that are longer than the model's context: they count as wrong. */
+  /** Questions that are too long for the model, with their answers: they count as wrong. */
   readonly too_long: number;
   /** Rows that cannot be read: their questions are left out. */
   readonly left_out: number;

@@ -14,7 +14,7 @@ import type { Evaluation } from "./answers.ts";
 import { BadRowsFile } from "./bad_rows_file.ts";
 import { type Results, setsMetric } from "./evaluations.ts";
 import { chooseExamples, type Example } from "./examples.ts";
-import { type EvaluationMetric, type Metric, Metrics, secondsNow } from "./metrics.ts";
+import { type EvaluationMetric, type Metric, Metrics, readMetrics, secondsNow } from "./metrics.ts";
 import { savePage } from "./page/page.ts";
 import { planJson } from "./plan_report.ts";
 import { plainScore, type Score, withInterval } from "./score.ts";
@@ -115,10 +115,14 @@ export class RunLog implements Disposable {
     resumePoint: ResumePoint | undefined,
   ) {
     this.#metrics = Metrics.open(folder, resumePoint?.metrics_bytes);
-    this.#badRows = new BadRowsFile(folder, resumePoint === undefined);
+    this.#badRows = new BadRowsFile(folder);
     this.#resumedAfter = resumePoint?.step;
     this.#events = EventFile.open(folder, this.#resumedAfter);
     if (!resumePoint) return;
+    for (const { skipped, reason } of readMetrics(folder)) {
+      if (skipped === undefined) continue;
+      this.#badRows.add("training", [{ imageName: String(skipped), reason: String(reason) }]);
+    }
     const examples = readHistory(folder).evaluations.at(-1)?.examples ?? [];
     if (examples.length > 0) this.#shown = new Set(examples.map(({ index }) => index));
   }

@@ -63,10 +63,12 @@ export function uncertaintyNote(questions: number, pictures: number): string {
   const [low, high] = intervalOf({ correct: questions / 2, total: questions });
   const count = (n: number, what: string) =>
     `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
-  return `Only ${count(questions, "question")} about ${count(pictures, "picture")}: ` +
-    `an accuracy is known to ±${Math.round(50 * (high - low))} percentage points` +
+  return `Only ${count(questions, "question")} about ${
+    count(pictures, "picture")
+  }: an accuracy is ` +
+    `known to about ±${Math.round(50 * (high - low))} percentage points` +
     `${
-      pictures < questions ? " at best, since questions about one picture go wrong together" : ""
+      pictures < questions ? ", less well since those about one picture go wrong together" : ""
     }; ` +
     "smaller differences are chance";
 }

@@ -1,5 +1,11 @@
 // Tests of eval.ts: evaluate() with a made-up model that gives known answers.
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import type { Dataset, Row } from "../data/dataset.ts";
 import type { Batch } from "../data/collator.ts";
 import { Samples } from "../data/samples.ts";
@@ -8,6 +14,7 @@ import { evaluate, type Evaluation, type Subject } from "../eval.ts";
 import { presets } from "../model/config.ts";
 import type { GenerateOptions } from "../model/generator.ts";
 import { IGNORED_LABEL } from "../model/inputs.ts";
+import { lossText } from "../runs/report.ts";
 
 const tokenizer = byteTokenizer();
 
@@ -237,7 +244,14 @@ Deno.test("evaluate() counts what is longer than the context as wrong, and names
   assertEquals([result.correct, result.total, result.sampled?.total], [2, 5, 5]);
   assertEquals(result.by_category["other"]?.correct, 0);
   assertEquals(result.too_long.map(({ row }) => row).sort(), [1, 2, 4]);
-  assert(result.too_long.every(({ reason }) => reason.includes(`has room for ${ROOM}`)));
+  assertEquals(
+    result.too_long.map(({ row, reason }) => [row, reason]).sort(),
+    [
+      [1, `question and answer take 15,020 tokens, beside the picture there is room for ${ROOM}`],
+      [2, "the answer takes 15,001 tokens, lm_max_length is 46"],
+      [4, `question and answer take 8,207 tokens, beside the picture there is room for ${ROOM}`],
+    ],
+  );
   assertEquals(result.answers.map(({ index }) => index), [0, 3]);
   assertEquals(
     new Set(batches.flatMap(({ questions }) => questions)),
@@ -250,7 +264,7 @@ Deno.test("evaluate() never asks for more tokens than the context holds, whoever
   const long = "q".repeat(ROOM - prompt - 3); // room for an answer of two letters and the end
   const asked: Asked[] = [[long, "xy", "k"], [long.slice(1), "ab", "k"], [
     "a?",
-    "z".repeat(99),
+    "z".repeat(45),
     "k",
   ]];
   const samples = await samplesOf(asked, "vqa");
@@ -264,6 +278,20 @@ Deno.test("evaluate() never asks for more tokens than the context holds, whoever
     const longest = Math.max(...questions.map((question) => prompt + question.length));
     assert(longest + options.maxNewTokens <= ROOM);
   }
+});
+
+Deno.test("evaluate() tells a loss that is no number from one of no questions", async () => {
+  const samples = await samplesOf([["a?", "x", "k"]], "vqa");
+  const { subject } = subjectThatSays({ "a?": "x" });
+  const meter = { measure: () => Promise.resolve({ sum: NaN, count: 2 }) };
+  const { loss, labels, accuracy } = await evaluate(
+    { ...subject, meter } as unknown as Subject,
+    samples,
+    { batchSize: 1 },
+  );
+  assertEquals([loss, labels, accuracy], [NaN, 2, 1]);
+  assertStringIncludes(lossText(loss, labels), "not finite");
+  assertStringIncludes(lossText(NaN, 0), "no question with its answer fits lm_max_length");
 });
 
 Deno.test("evaluate() stops after a batch when it is told to, and what was asked is there", async () => {

@@ -287,7 +287,7 @@ Deno.test({
           }),
         RangeError,
       );
-      assertStringIncludes(error.message, "rows that cannot be read");
+      assertStringIncludes(error.message, "rows cannot be read");
       assertStringIncludes(error.message, `deno task train --resume=${out}`);
       assert(assertWhole(out));
       await Deno.writeFile(data, bytes);
@@ -330,7 +330,7 @@ Deno.test({
           }),
         RangeError,
       );
-      assertStringIncludes(error.message, "rows that cannot be read");
+      assertStringIncludes(error.message, "rows cannot be read");
       assertStringIncludes(error.message, "pictures/");
       assertStringIncludes(
         error.message,

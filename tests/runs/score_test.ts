@@ -28,9 +28,12 @@ Deno.test("intervalOf() gives Wilson's interval as statsmodels does, and all the
 Deno.test("uncertaintyNote() says below 200 questions or 30 pictures how little is known", () => {
   assertEquals(uncertaintyNote(200, 30), "");
   assertStringIncludes(uncertaintyNote(40, 40), "Only 40 questions about 40 pictures");
-  assertStringIncludes(uncertaintyNote(40, 40), "±15 percentage points; smaller");
+  assertStringIncludes(uncertaintyNote(40, 40), "about ±15 percentage points; smaller");
   assertStringIncludes(uncertaintyNote(1, 1), "Only 1 question about 1 picture:");
-  assertStringIncludes(uncertaintyNote(400, 10), "questions about one picture go wrong together");
+  assertStringIncludes(
+    uncertaintyNote(400, 10),
+    "less well since those about one picture go wrong together",
+  );
 });
 
 Deno.test("isAboveBaseline() asks for more than chance", () => {

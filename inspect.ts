@@ -111,7 +111,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const path = args.text("html") ?? pageName(task.spec);
   await writePage(path, task, { survey, command: callOf(args) });
   if (args.has("json")) return printLine(JSON.stringify({ ...surveyJson(survey), html: path }));
-  printLine(surveyText(survey, pictureAdvice(survey.pictures, task.config.vlm)));
+  printLine(surveyText(survey, pictureAdvice(survey.pictures.sizes, task.config.vlm)));
   printLine(`\nWrote ${path}: open it in a browser.`);
   if (task.split === "train") printLine(`Train on it: ${trainCommand(task.spec, args)}`);
 }

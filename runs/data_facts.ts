@@ -8,7 +8,9 @@ import { crc32 } from "node:zlib";
 import { encodeTurn } from "../data/collator.ts";
 import type { Dataset } from "../data/datasets.ts";
 import { HubError } from "../data/hub.ts";
+import { readImageHeader } from "../data/image_header.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { PictureSizes } from "./picture_advice.ts";
 import { Tally } from "./tally.ts";
 
 /** Rows whose questions are read: enough to know the data, and read in seconds. */
@@ -32,6 +34,8 @@ export interface DataFacts {
   readonly rows: { readonly read: number; readonly all: number };
   /** Of the questions and answers that were read, and on this machine of some pictures and the numbers of rows. */
   readonly fingerprint: string;
+  /** Of those pictures; none of data that is read over the network. */
+  readonly pictures: PictureSizes;
 }
 
 /** How to read. */
@@ -57,6 +61,7 @@ export async function readFacts(
   const lengths = new Tally();
   const known = new Map<string, number>(); // many questions are asked again and again
   const all = datasets.reduce((sum, { rows }) => sum + rows, 0);
+  const pictures = new PictureSizes();
   let [sum, read] = [0, 0];
   // Held-out rows of large data lie at its end, for which all before them would be read.
   for (const dataset of all > mostRows ? datasets.slice(0, 1) : datasets) {
@@ -70,21 +75,28 @@ export async function readFacts(
         sum = crc32(text, sum);
       }
     }
-    if (!isRemote) sum = await addPictures(dataset, sum);
+    if (!isRemote) sum = await addPictures(dataset, sum, pictures);
     read += Math.min(dataset.rows, mostRows);
   }
-  return { lengths, rows: { read, all }, fingerprint: sum.toString(16).padStart(8, "0") };
+  const fingerprint = sum.toString(16).padStart(8, "0");
+  return { lengths, rows: { read, all }, fingerprint, pictures };
 }
 
 /** Of pictures all over the dataset, and of the sizes of row groups, which tell of the others. */
-async function addPictures(dataset: Dataset, sum: number): Promise<number> {
+async function addPictures(
+  dataset: Dataset,
+  sum: number,
+  pictures: PictureSizes,
+): Promise<number> {
   const { rows, groups } = dataset;
   const count = Math.min(rows, groups ? MOST_GROUPED_PICTURES : MOST_PICTURES);
   let next = crc32(JSON.stringify([rows, groups?.map(({ bytes }) => bytes)]), sum);
   for (let i = 0; i < count; i++) {
     try {
-      const { image } = await dataset.row(Math.floor(i * rows / count));
-      next = crc32(image instanceof Uint8Array ? image : image.data, next);
+      const { image, imageName } = await dataset.row(Math.floor(i * rows / count));
+      const isFile = image instanceof Uint8Array;
+      next = crc32(isFile ? image : image.data, next);
+      pictures.add(isFile ? readImageHeader(image, imageName) : image);
     } catch (error) {
       if (error instanceof HubError) throw error;
       next = crc32("unreadable", next);

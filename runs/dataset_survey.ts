@@ -13,7 +13,7 @@ import { readImageHeader } from "../data/image_header.ts";
 import { PictureError } from "../data/record_fields.ts";
 import { Random } from "../data/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { OBLONG } from "./picture_advice.ts";
+import { PictureSizes } from "./picture_advice.ts";
 import { Tally } from "./tally.ts";
 
 /** How to look. */
@@ -83,10 +83,7 @@ export interface Survey {
   readonly pictures: {
     readonly types: ReadonlyMap<string, number>;
     readonly bytes: Tally;
-    readonly widths: Tally;
-    readonly heights: Tally;
-    /** Pictures that are far from square. */
-    readonly oblong: number;
+    readonly sizes: PictureSizes;
   };
   /** The answers, the most frequent first. */
   readonly answers: readonly { readonly text: string; readonly questions: number }[];
@@ -140,9 +137,7 @@ class Scan {
   readonly #pictures = {
     types: new Map<string, number>(),
     bytes: new Tally(),
-    widths: new Tally(),
-    heights: new Tally(),
-    oblong: 0,
+    sizes: new PictureSizes(),
   };
   /** How often each answer is right, by kind. */
   readonly #answers = new Map<string, Map<string, number>>();
@@ -201,16 +196,14 @@ class Scan {
 
   /** Whether the row's picture can be read. */
   async #picture({ image, imageName }: Row, index: number): Promise<boolean> {
-    const { types, bytes, widths, heights } = this.#pictures;
+    const { types, bytes, sizes } = this.#pictures;
     try {
       const isFile = image instanceof Uint8Array;
       const { width, height } = isFile ? await decodeUpright(image, imageName) : image;
       const type = isFile ? readImageHeader(image, imageName).type : "drawn";
       types.set(type, (types.get(type) ?? 0) + 1);
       if (isFile) bytes.add(image.length);
-      widths.add(width);
-      heights.add(height);
-      if (Math.max(width, height) >= OBLONG * Math.min(width, height)) this.#pictures.oblong++;
+      sizes.add({ width, height });
       return true;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

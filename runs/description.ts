@@ -7,6 +7,7 @@ import { type Config, presets } from "../model/config.ts";
 import { overshoot } from "../model/schedule.ts";
 import { rowsText } from "./data_facts.ts";
 import { type EvaluationSet, MOST_WHILE_TRAINING } from "./evaluations.ts";
+import { pictureAdvice } from "./picture_advice.ts";
 import { planText } from "./plan_report.ts";
 import type { Run } from "./run.ts";
 import { uncertaintyNote } from "./score.ts";
@@ -50,7 +51,10 @@ export function describe(
     } times through the data`,
     `Rows        ${rowsText(vlm.lm_max_length, data.facts)}`,
     `Tokenizer   ${vlm.lm_tokenizer}, ${vlm.lm_vocab_size.toLocaleString("en")} tokens`,
-    ...(data.dataset.notes ?? []).map((note) => `Note        ${note}`),
+    ...[
+      ...data.dataset.notes ?? [],
+      ...(data.facts ? pictureAdvice(data.facts.pictures, vlm) : []),
+    ].map((said) => `Note        ${said}`),
     ...(overshoot(steps, train) === 1 ? [] : [
       `Warm-up     ends at ${overshoot(steps, train).toFixed(2)} times the learning rates, as ` +
       `nanoVLM's does; --set lr_overshoot=false keeps to them`,

@@ -6,18 +6,25 @@
  */
 import type { VLMConfig } from "../model/config.ts";
 import { percent } from "./report.ts";
-import type { Tally } from "./tally.ts";
-
-/** Pictures as they are. */
-export interface PictureSizes {
-  readonly widths: Tally;
-  readonly heights: Tally;
-  /** Pictures one side of which is at least 1.5 times the other. */
-  readonly oblong: number;
-}
+import { Tally } from "./tally.ts";
 
 /** From this ratio of its sides on a picture is oblong. */
-export const OBLONG = 1.5;
+const OBLONG = 1.5;
+/** Pictures as they are. */
+export class PictureSizes {
+  readonly widths = new Tally();
+  readonly heights = new Tally();
+  /** Pictures one side of which is at least 1.5 times the other. */
+  oblong = 0;
+
+  /** Takes one picture. */
+  add({ width, height }: { readonly width: number; readonly height: number }): void {
+    this.widths.add(width);
+    this.heights.add(height);
+    if (Math.max(width, height) >= OBLONG * Math.min(width, height)) this.oblong++;
+  }
+}
+
 /** A share of oblong pictures that is worth a word. */
 const WORTH_SAYING = 0.1;
 /** So many pixels of a picture, or more, in one that the model sees lose small things. */
@@ -30,6 +37,7 @@ const LARGEST = 512;
 type SizeKeys =
   | "vit_img_size"
   | "vit_patch_size"
+  | "image_fit"
   | "mp_pixel_shuffle_factor"
   | "vlm_load_backbone_weights";
 
@@ -42,10 +50,15 @@ export function pictureAdvice(
   const advice: string[] = [];
   const [width, height] = [widths.quantile(0.5), heights.quantile(0.5)];
   if (oblong > WORTH_SAYING * widths.count) {
+    const whole = `${percent(oblong / widths.count)} of the pictures are far from square: `;
+    const shorter = Math.min(width, height) / Math.max(width, height);
     advice.push(
-      `${percent(oblong / widths.count)} of the pictures are far from square, and the model sees ` +
-        `${side} × ${side}: of ${width} × ${height} it keeps every ${times(width / side)} pixel ` +
-        `across and every ${times(height / side)} down where they are squeezed`,
+      whole +
+        (vlm.image_fit === "pad"
+          ? `one of ${width} × ${height} fills ${percent(shorter)} of the ${side} × ${side} that ` +
+            `the model sees, the rest is ground`
+          : `one of ${width} × ${height} is squeezed into the ${side} × ${side} that the model sees; ` +
+            `--set image_fit=pad keeps its shape`),
     );
   }
   const shrunk = Math.max(width, height) / side;

@@ -85,8 +85,8 @@ function facts(survey: Survey): string[][] {
     ["Questions", `${spreadText(turns)} a row; ${grouped(questions)} to learn from`],
     ...(ratedOut === undefined ? [] : [["", `${grouped(ratedOut)} left out for their ratings`]]),
     ["Pictures", typesText(survey) || "none"],
-    ["  width", spreadText(pictures.widths)],
-    ["  height", spreadText(pictures.heights)],
+    ["  width", spreadText(pictures.sizes.widths)],
+    ["  height", spreadText(pictures.sizes.heights)],
     ...(pictures.bytes.count > 0 ? [["  file", spreadText(pictures.bytes, sizeText)]] : []),
     ["Tokens", `${spreadText(survey.lengths)} with prompt and answer`],
     ["  answer", spreadText(survey.answerLengths)],
@@ -199,8 +199,8 @@ export function surveyJson(survey: Survey): Record<string, unknown> {
     pictures: {
       types: Object.fromEntries(pictures.types),
       bytes: pictures.bytes.spread,
-      width: pictures.widths.spread,
-      height: pictures.heights.spread,
+      width: pictures.sizes.widths.spread,
+      height: pictures.sizes.heights.spread,
     },
     categories: survey.categories.map(({ name, questions, tooLong }) => ({
       ...{ name, questions },

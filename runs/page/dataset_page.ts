@@ -81,9 +81,9 @@ function tiles(survey: Survey): Html {
     tile("Questions", grouped(questions), `${spreadText(turns)} a row`),
     tile(
       "Picture",
-      pictures.widths.count === 0
+      pictures.sizes.widths.count === 0
         ? "–"
-        : `${median(pictures.widths)} × ${median(pictures.heights)}`,
+        : `${median(pictures.sizes.widths)} × ${median(pictures.sizes.heights)}`,
       `median${pictures.bytes.count > 0 ? `, ${sizeText(pictures.bytes.quantile(0.5))}` : ""}`,
     ),
     tile("Tokens", lengths.count === 0 ? "–" : median(lengths), `median; room for ${maxLength}`),
@@ -209,8 +209,8 @@ function facts(survey: Survey): Html {
     ["Answers", survey.format === "vqa" ? "free text" : "the letter of a choice"],
     ...(ratedOut === undefined ? [] : [["Left out for ratings", `${grouped(ratedOut)} questions`]]),
     ["Pictures", typesText(survey)],
-    ["Width", spreadText(pictures.widths)],
-    ["Height", spreadText(pictures.heights)],
+    ["Width", spreadText(pictures.sizes.widths)],
+    ["Height", spreadText(pictures.sizes.heights)],
     ...(pictures.bytes.count > 0 ? [["File", spreadText(pictures.bytes, sizeText)]] : []),
     ["Tokens of an answer", spreadText(survey.answerLengths)],
   ]);

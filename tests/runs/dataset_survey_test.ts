@@ -58,7 +58,7 @@ Deno.test("surveyDataset() counts exactly what is good, too long and left out", 
   const lengths = [["what is it?", "a square"], ["who?", "me"]].map(([q, a]) => tokens(q!, a!));
   assertEquals([survey.lengths.spread.most, survey.lengths.spread.least], lengths);
   assertEquals(survey.answerLengths.spread.most, "a square".length + 1);
-  const { types, widths, heights, bytes } = survey.pictures;
+  const { types, sizes: { widths, heights }, bytes } = survey.pictures;
   assertEquals([...types], [["PNG", 4], ["JPEG", 1]]);
   assertEquals([widths.spread.most, heights.spread.most], [150, 101]);
   assertEquals([bytes.spread.least, bytes.spread.most], [PNG.length, JPEG.length]);

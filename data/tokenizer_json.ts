@@ -19,6 +19,8 @@ const ID_LIMIT = 1 << 22;
 /** Repetitions, and parts that may be absent, in one alternative of a pattern. */
 const MOST_REPETITIONS = 2;
 const MOST_OPTIONS = 6;
+/** How many times as long steps that replace may make a text. */
+const MOST_GROWTH = 64;
 const MOST_PATTERN_LETTERS = 10_000;
 const REPETITION = /[*+]|\{[\d,]+\}/g;
 
@@ -54,11 +56,22 @@ function endless(source: string): Fault {
   );
 }
 
-function checkPatterns(value: unknown): void {
-  if (typeof value !== "object" || value === null) return;
+// The texts that steps put in, one after the other: each may make the text that many times as long.
+function growthOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  let growth = 1;
   for (const [key, inner] of Object.entries(value)) {
     if (key === "Regex" && typeof inner === "string") checkPattern(inner);
-    else checkPatterns(inner);
+    else if (typeof inner !== "string") growth *= growthOf(inner);
+    else if (key === "content" || key === "prepend") growth *= Math.max(1, inner.length);
+  }
+  return growth;
+}
+
+function checkSteps(steps: readonly unknown[]): void {
+  for (const step of steps) {
+    if (growthOf(step) <= MOST_GROWTH) continue;
+    throw new Fault(`steps that make a text over ${MOST_GROWTH} times as long, expected none`);
   }
 }
 
@@ -145,7 +158,7 @@ export function forLibrary(json: Json): Json & { readonly model: Json } {
   const { model, added_tokens = [], normalizer, pre_tokenizer, decoder, post_processor = null } =
     json;
   if (!isJson(model)) throw new Fault("no model, expected one");
-  checkPatterns([normalizer, pre_tokenizer, decoder]);
+  checkSteps([normalizer, pre_tokenizer, decoder]);
   const vocabulary = vocabularyOf(model);
   checkModel(model, vocabulary);
   checkAddedTokens(added_tokens, vocabulary);

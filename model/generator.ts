@@ -130,6 +130,11 @@ export class Generator implements Disposable {
   }
 
   #checkLength(length: number, maxNewTokens: number): void {
+    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
+      throw new RangeError(
+        `Cannot generate ${maxNewTokens} tokens: expected a whole number of at least 1`,
+      );
+    }
     const context = this.model.config.lm_max_position_embeddings;
     if (length + maxNewTokens <= context) return;
     throw new RangeError(

@@ -111,6 +111,13 @@ const REFUSED: [string, Json, string][] = [
     { model: MODEL, pre_tokenizer: { type: "FixedLength", length: 0 } },
     "out of order",
   ],
+  ["steps that double a text again and again", {
+    model: MODEL,
+    normalizer: {
+      type: "Sequence",
+      normalizers: Array(40).fill({ type: "Replace", pattern: { String: "a" }, content: "aa" }),
+    },
+  }, "64 times"],
   ["a template that is none", {
     model: MODEL,
     post_processor: { type: "TemplateProcessing", single: "$A" },

@@ -185,5 +185,9 @@ testOnDevices("generate() refuses what is longer than the model's context", asyn
     RangeError,
     "shorten the question",
   );
+  for (const maxNewTokens of [0, -1, 1.5, NaN]) {
+    const attempt = () => new Generator(model).generate(prompt, { maxNewTokens, mode: "greedy" });
+    await assertRejects(attempt, RangeError, "at least 1");
+  }
   model.destroy();
 });

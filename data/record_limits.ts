@@ -4,11 +4,9 @@
  */
 
 /** Bytes that a group of records may always have when it is unpacked. */
-const UNPACKED_BYTES = 2 ** 28;
+const UNPACKED_BYTES = 2 ** 26;
 /** Rows that a group may always have, as most writers make them: one value takes few bytes for all. */
 const ROWS = 2 ** 20;
-/** Times that a group may be larger than what it is packed in, above these. */
-const GROWTH = 8;
 
 /** Refuses what is no count, and more than a limit. */
 function atMost(count: number, limit: number, unit: string): void {
@@ -18,23 +16,24 @@ function atMost(count: number, limit: number, unit: string): void {
 }
 
 /**
- * Refuses what is too much when it is unpacked, before memory is set aside for it.
+ * Refuses what is too much when it is unpacked, before memory is set aside for it. Questions made by
+ * a template were packed to a fifteenth at best.
  *
  * @param packed bytes in the file
  * @throws {RangeError} when it is too much
  */
 export function checkUnpacked(bytes: number, packed: number): void {
-  atMost(bytes, UNPACKED_BYTES + GROWTH * packed, "bytes when unpacked");
+  atMost(bytes, UNPACKED_BYTES + 16 * packed, "bytes when unpacked");
 }
 
 /**
  * Refuses counts of rows or values that no group of that size should have.
  *
- * @param bytes that they are in
+ * @param bytes that they are in, of 8 booleans each
  * @throws {RangeError} when it is too many
  */
 export function checkCount(count: number, bytes: number, unit: string = "rows in a group"): void {
-  atMost(count, ROWS + GROWTH * bytes, unit);
+  atMost(count, ROWS + 8 * bytes, unit);
 }
 
 /**
@@ -44,5 +43,5 @@ export function checkCount(count: number, bytes: number, unit: string = "rows in
  * @throws {RangeError} when it is too much
  */
 export function checkExpanded(expanded: number, bytes: number): void {
-  atMost(expanded, UNPACKED_BYTES / 4 + GROWTH * bytes, "bytes and items when written out");
+  atMost(expanded, UNPACKED_BYTES + 4 * bytes, "bytes and items when written out");
 }

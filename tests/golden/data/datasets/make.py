@@ -70,7 +70,7 @@ for name, values in ratings.items():
 pq.write_table(pa.table(finevision), f"{out}/finevision.parquet")
 
 # Files of a few kB that unfold to much: packed texts, rows of one value, texts that repeat the one before.
-texts = pa.array(["a" * 70_000_000] * 4, pa.large_string())
+texts = pa.array(["a" * 18_000_000] * 4, pa.large_string())
 for codec in ["brotli", "zstd"]:
     pq.write_table(pa.table({"text": texts}), f"{out}/hostile_{codec}.parquet", compression=codec, use_dictionary=False, write_statistics=False)
 same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000_000, np.int8)), pa.array(["a"]))

@@ -97,7 +97,8 @@ interface Task {
 /** The command. */
 export const COMMAND: Command<typeof FLAGS> = {
   call: "deno task data",
-  summary: "Shows a dataset, and what training would make of it.",
+  summary: 'Shows a dataset, and what training would make of it. It is "shapes", a file, a\n' +
+    "folder, a pattern, or a name on the Hugging Face Hub: docs/data.md.",
   positionals: ["dataset"],
   flags: FLAGS,
   run,

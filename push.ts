@@ -230,8 +230,11 @@ function diskFile(path: string, source: string): UploadFile {
 }
 
 const FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder, as training left it" },
-  "to": { value: "owner/name", help: "the repository; it is made if it is not there" },
+  "checkpoint": { value: "DIR", help: "the model's folder, as training left it; must be given" },
+  "to": {
+    value: "owner/name",
+    help: "the repository, which is made if it is not there; must be given",
+  },
   "private": { help: "make it private; one that is there must be private already" },
   "message": { value: "M", help: `the commit's title (default: "${MESSAGE}")` },
   "license": { value: "ID", help: "the Hub's name of the model's licence (default: apache-2.0)" },

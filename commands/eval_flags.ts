@@ -11,7 +11,10 @@ export const SPLITS = ["train", "validation", "test", "held-out"] as const;
 
 /** The flags of eval.ts. */
 export const EVAL_FLAGS = {
-  "checkpoint": { value: "DIR", help: "the model's folder, or owner/name[@revision] on the Hub" },
+  "checkpoint": {
+    value: "DIR",
+    help: "the model's folder, or owner/name[@revision] on the Hub; must be given",
+  },
   "dataset": {
     value: "D",
     help: 'what to ask: "shapes", a file, a folder, or a dataset on the Hub; not with held-out',

@@ -61,7 +61,12 @@ const CHUNK_BYTES = 1 << 20;
  *
  * @throws {CheckpointError} where one is missing or has other bytes
  */
-export function requireIntact(folder: string, checksums: Checksums): void {
+export function requireIntact(
+  folder: string,
+  checksums: Checksums,
+  remedy: string =
+    "It was damaged or changed since; take another checkpoint, or a copy of this one.",
+): void {
   for (const [name, expected] of Object.entries(checksums)) {
     const path = `${folder}/${name}`;
     const found = checksumOfFile(path);
@@ -70,7 +75,7 @@ export function requireIntact(folder: string, checksums: Checksums): void {
       path,
       found === undefined ? "there is no such file" : `the checksum of its bytes is ${found}`,
       `${expected}, as it was saved`,
-      "It was damaged or changed since; take another checkpoint, or a copy of this one.",
+      remedy,
     );
   }
 }

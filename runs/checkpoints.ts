@@ -197,9 +197,12 @@ export function requireWhole(run: SavedRun, isForced: boolean): void {
   requireBest(run);
 }
 
+const BEST_REMEDY = "It was damaged, or it is the best model of later steps, where an earlier " +
+  "checkpoint is gone on with; --force goes on without, and the next one that is evaluated is best.";
+
 /** Where the best model is that of the checkpoint it is written again. @throws {CheckpointError} where it has changed */
 function requireBest({ out, state: { step, best } }: SavedRun): void {
-  if (best?.files && best.step !== step) requireIntact(out, best.files);
+  if (best?.files && best.step !== step) requireIntact(out, best.files, BEST_REMEDY);
 }
 
 function stateOf(

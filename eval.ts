@@ -87,11 +87,11 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   } finally {
     // Whatever ended it: the score that there is.
     display.clear();
-    if (soFar) print(soFar(), samples.rowsOf(indices).size, args.has("json"));
+    if (soFar) print(soFar(), samples.picturesOf(indices).size, args.has("json"));
   }
   const result = soFar();
   const allowed = badRowsShare(args);
-  const rows = samples.rowsOf(indices).size;
+  const rows = samples.picturesOf(indices).size;
   requireFewBad(result.skipped, rows, allowed === undefined ? {} : { allowed });
   requireFinite(result);
 }

@@ -101,6 +101,11 @@ export class ConcatDataset implements Dataset {
     return part ? rowName(part.dataset, index - part.start) : `${this.name}, row ${index}`;
   }
 
+  pictureOf(index: number): string | undefined {
+    const part = this.parts[findRange(this.parts, index)];
+    return part?.dataset.pictureOf?.(index - part.start);
+  }
+
   async turnCounts(): Promise<Uint32Array> {
     const counts = new Uint32Array(this.rows);
     for (const { dataset, start } of this.parts) counts.set(await dataset.turnCounts(), start);

@@ -78,6 +78,8 @@ export interface Dataset {
   row(index: number): Promise<Row> | Row;
   /** What to call a row in messages; absent where it is the dataset's name and the row's number. */
   rowName?(index: number): string;
+  /** A name that rows with the same picture share, where it is known. */
+  pictureOf?(index: number): string | undefined;
   /** The number of questions of every row, without decoding pictures. (rows) */
   turnCounts(): Promise<Uint32Array>;
   /**

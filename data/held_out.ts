@@ -120,15 +120,14 @@ export async function holdOut(
     const start = await nextPicture(dataset, left, rows);
     return new RowSubset(dataset, { start, rows: rows - start });
   }
-  let keys = await pictureKeys(dataset, rows);
-  const hasOnePicture = new Set(keys).size === 1;
-  if (hasOnePicture) keys = keys.map((_, row) => `row ${row}`);
+  const pictures = await pictureKeys(dataset, rows);
+  const hasOnePicture = new Set(pictures).size === 1;
+  const keys = hasOnePicture ? pictures.map((_, row) => `row ${row}`) : pictures;
   const chosen = choosePictures([...new Set(keys)], share);
   const numbers = keys.flatMap((key, row) => chosen.has(key) === isHeld ? row : []);
   const warning = `All rows of ${name} show the same picture, those that are held out too`;
-  return new RowSubset(
-    dataset,
-    Uint32Array.from(numbers),
-    hasOnePicture ? [...notes, warning] : notes,
-  );
+  return new RowSubset(dataset, Uint32Array.from(numbers), {
+    notes: hasOnePicture ? [...notes, warning] : notes,
+    pictures,
+  });
 }

@@ -19,6 +19,7 @@ export class RowSubset implements Dataset {
   readonly mayLackTurns: boolean;
   readonly #dataset: Dataset;
   readonly #choice: RowChoice;
+  readonly #pictures: readonly string[] | undefined;
   /** The places of the subset's groups among the dataset's. */
   readonly #groupNumbers: number[] = [];
 
@@ -26,9 +27,15 @@ export class RowSubset implements Dataset {
    * Nothing is read yet.
    *
    * @param choice at least one row, and none beyond the last one
-   * @param notes instead of the dataset's own
+   * @param more notes instead of the dataset's own; what tells the pictures of the dataset's rows apart
    */
-  constructor(dataset: Dataset, choice: RowChoice, notes: readonly string[] = dataset.notes ?? []) {
+  constructor(
+    dataset: Dataset,
+    choice: RowChoice,
+    more: { notes?: readonly string[]; pictures?: readonly string[] } = {},
+  ) {
+    const { notes = dataset.notes ?? [], pictures } = more;
+    this.#pictures = pictures;
     this.#dataset = dataset;
     this.#choice = choice;
     this.name = dataset.name;
@@ -89,6 +96,11 @@ export class RowSubset implements Dataset {
 
   rowName(index: number): string {
     return rowName(this.#dataset, this.#numberOf(index));
+  }
+
+  pictureOf(index: number): string | undefined {
+    const number = this.#numberOf(index);
+    return this.#pictures?.[number] ?? this.#dataset.pictureOf?.(number);
   }
 
   hold(numbers: readonly number[], next: number = -1): void {

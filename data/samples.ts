@@ -109,9 +109,16 @@ export class Samples {
     return { row: low, turn: index - (this.starts[low] ?? 0) };
   }
 
-  /** The rows that samples are from, each once. */
-  rowsOf(indices: readonly number[]): Set<number> {
-    return new Set(indices.map((index) => this.locate(index).row));
+  /**
+   * What pictures samples are about: their rows, or names that rows with the same picture share.
+   *
+   * @throws {RangeError} when there is no such sample
+   */
+  picturesOf(indices: readonly number[]): Set<string | number> {
+    return new Set(indices.map((index) => {
+      const { row } = this.locate(index);
+      return this.dataset.pictureOf?.(row) ?? row;
+    }));
   }
 
   /**

@@ -28,7 +28,7 @@ export function describe(
   );
   const { samples, batchesPerEpoch } = data.loader;
   const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
-  const note = uncertaintyNote(data.indices.length, data.heldOut.rowsOf(data.indices).size);
+  const note = uncertaintyNote(data.indices.length, data.heldOut.picturesOf(data.indices).size);
   const { push_to: repository, push_private: isPrivate } = train;
   return [
     `Device      ${model.device.description}, ${

@@ -77,7 +77,7 @@ export async function trainingReport(
     best_step: best.step,
     ...withInterval(plainScore(validation)),
     ...{ loss, labels, by_category, left_out: skipped, too_long },
-    pictures: heldOut.rowsOf(indices).size,
+    pictures: heldOut.picturesOf(indices).size,
     test_accuracy: testAccuracy(test) ?? null,
     test_accuracy_greedy: test?.accuracy ?? null,
     datasets: setScores(sets),

@@ -1,6 +1,6 @@
 /** Tests of what is held out: spread over the data, the same every time, and no picture twice. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Dataset, openDataset } from "../../data/datasets.ts";
+import { type Dataset, openDataset, Samples } from "../../data/datasets.ts";
 import { holdOut } from "../../data/held_out.ts";
 import { RecordDataset } from "../../data/record_dataset.ts";
 import type { DataRecord, RecordSource } from "../../data/records.ts";
@@ -56,6 +56,8 @@ Deno.test("all rows of a picture are on one side, whether it is called by one pa
     const { train, held } = await halves(dir, 0.25);
     const [learned, asked] = [new Set(await questions(train)), await questions(held)];
     assertEquals([train.rows, held.rows, new Set(asked).size], [45, 15, 5]);
+    const samples = await Samples.open(held, "all");
+    assertEquals(samples.picturesOf([...asked.keys()]).size, 5);
     assert(asked.every((question) => !learned.has(question)));
     writeCauldron(
       `${dir}/a.parquet`,

@@ -190,7 +190,7 @@ function print({ answers: _, ...result }: Evaluation, pictures: number, isJson: 
     ...(result.unasked === 0 ? [] : [
       `Only a part was asked: ${result.unasked.toLocaleString("en")} questions were not`,
     ]),
-    `Accuracy ${scoreText(result)}, loss ${lossText(result.loss, result.labels)}, ` +
+    `Accuracy ${scoreText(result)}, loss ${lossText(result)}, ` +
     `${short(result.samples_per_second)} questions/s`,
     ...(result.sampled ? [`Accuracy by drawing ${scoreText(result.sampled)}`] : []),
     uncertaintyNote(result.total, pictures),

@@ -47,7 +47,7 @@ export function scoreOf(answers: readonly Answer[], frequent: FrequentAnswers): 
   const total = answers.length;
   return {
     ...{ accuracy: correct / total, correct, total },
-    ...(total === 0 ? {} : { baseline_accuracy: known.length / total }),
+    ...(total === 0 || frequent.size === 0 ? {} : { baseline_accuracy: known.length / total }),
   };
 }
 

@@ -69,5 +69,5 @@ export class BestModel {
 
 function isBetter(a: Quality, b: Quality): boolean {
   if (a.accuracy !== b.accuracy) return a.accuracy > b.accuracy;
-  return a.loss < b.loss || Number.isNaN(b.loss) && !Number.isNaN(a.loss);
+  return a.loss < b.loss || Number.isNaN(b.loss); // where nothing tells them apart, the one that was trained for longer
 }

@@ -122,7 +122,8 @@ export async function askAll<T extends SetResult>(
  * held-out questions; of equal ones the loss on held-out questions.
  */
 export function qualityOf({ validation, test }: Results): Quality {
-  return { accuracy: testAccuracy(test) ?? validation.accuracy, loss: validation.loss };
+  const accuracy = testAccuracy(test) ?? validation.accuracy;
+  return { accuracy: Number.isNaN(accuracy) ? 0 : accuracy, loss: validation.loss };
 }
 
 /** By drawing, as published. */
@@ -161,9 +162,9 @@ export function evaluationLine(
       result.sampled ? `, by drawing ${percent(result.sampled.accuracy)}` : ""
     }`
   );
-  return `Step ${step}: accuracy ${scoreText(validation)}, validation loss ${
-    lossText(validation.loss, validation.labels)
-  }${others.join("")}${notAsked([validation, ...sets.values()])}${isBest ? ", saved" : ""}`;
+  return `Step ${step}: accuracy ${scoreText(validation)}, validation loss ${lossText(validation)}${
+    others.join("")
+  }${notAsked([validation, ...sets.values()])}${isBest ? ", saved" : ""}`;
 }
 
 /** What was left out or counts as wrong without being asked, and the first of it by name. */

@@ -93,8 +93,15 @@ export function shellWord(text: string): string {
   return /^[\w./:=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** "1.2345", or why there is none; `labels` is the number of labels that it is the mean of. */
-export function lossText(loss: number, labels: number): string {
+/** "1.2345", or why there is none; `labels` is the number of labels that it is the mean of, `total` that of questions. */
+export function lossText(
+  { loss, labels, total }: {
+    readonly loss: number;
+    readonly labels: number;
+    readonly total: number;
+  },
+): string {
+  if (total === 0) return "unknown (nothing was asked)";
   if (labels === 0) return "unknown (no question with its answer fits lm_max_length)";
   return Number.isFinite(loss) ? loss.toFixed(4) : "not finite (the model's numbers are none)";
 }

@@ -105,13 +105,14 @@ export function reportText(report: TrainingReport, columns: number = Infinity): 
     rows.length === 0
       ? []
       : [fold(`${what}, ${rows.length.toLocaleString("en")} (${BAD_ROWS_FILE})`)];
+  const isKnown = report.baseline_accuracy !== undefined;
   const fold = (text: string) => folded(text, columns, 2);
   const note = uncertaintyNote(report.total, report.pictures);
   return [
     `\nThe best model, after step ${report.best_step}, on all held-out questions:\n`,
     scoreTable(report, report.by_category),
-    fold(`\nAccuracy ${scoreText(report)}, loss ${lossText(report.loss, report.labels)}`),
-    ...(isAboveBaseline(report) ? [fold(baselineNote(report))] : []),
+    fold(`\nAccuracy ${scoreText(report)}, loss ${lossText(report)}`),
+    ...(isKnown && isAboveBaseline(report) ? [fold(baselineNote(report))] : []),
     ...(note === "" ? [] : [fold(note)]),
     ...count(report.left_out, "Left out, since they cannot be read: held-out rows"),
     ...count(report.too_long, "Counted as wrong, since too long for the model: held-out questions"),
@@ -120,8 +121,9 @@ export function reportText(report: TrainingReport, columns: number = Infinity): 
     } planned`,
     ...Object.entries(report.datasets).map(([name, score]) => fold(`${name}: ${scoreText(score)}`)),
     ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
-    `\nSome questions about pictures that it was not trained on:`,
-    ...lines,
+    ...(lines.length === 0
+      ? []
+      : ["\nSome questions about pictures that it was not trained on:", ...lines]),
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
     ...(pushed === null ? [] : [`Pushed to ${pushed}`]),
     ...(isAboveBaseline(report) ? [] : [fold(`\n${baselineNote(report, ADVICE)}`)]),

@@ -290,8 +290,10 @@ Deno.test("evaluate() tells a loss that is no number from one of no questions", 
     { batchSize: 1 },
   );
   assertEquals([loss, labels, accuracy], [NaN, 2, 1]);
-  assertStringIncludes(lossText(loss, labels), "not finite");
-  assertStringIncludes(lossText(NaN, 0), "no question with its answer fits lm_max_length");
+  assertStringIncludes(lossText({ loss, labels, total: 1 }), "not finite");
+  const none = { loss: NaN, labels: 0 };
+  assertStringIncludes(lossText({ ...none, total: 1 }), "no question with its answer fits");
+  assertStringIncludes(lossText({ ...none, total: 0 }), "nothing was asked");
 });
 
 Deno.test("evaluate() stops after a batch when it is told to, and what was asked is there", async () => {

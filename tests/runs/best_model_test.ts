@@ -21,6 +21,7 @@ testOnDevices(
       return isBest;
     };
     assert(await consider(1, 0, NaN), "the first is kept, however bad");
+    assert(await consider(1, 0, NaN), "where nothing tells them apart, the newer one");
     assert(await consider(2, 0, 3), "a loss is better than none");
     assert(!await consider(3, 0, 3), "an equal one is not better");
     assert(await consider(4, 0.5, 9), "accuracy counts before loss");

@@ -123,5 +123,15 @@ Deno.test("frequentIn() finds the most frequent answer of each kind", async () =
     const count = (text: string) => its.filter((other) => other === text).length;
     assertEquals(count(answer), Math.max(...its.map(count)));
   }
+  const broken = {
+    ...{ name: "broken", rows: 9, format: "vqa" as const },
+    row: () => dataset.row(0),
+    turnCounts: () => dataset.turnCounts(),
+    async *allTurns() {
+      yield dataset.row(0).turns;
+      throw new SyntaxError("Cannot read the rest");
+    },
+  };
+  assertEquals((await frequentIn(broken)).get("color"), turns[0]!.answer, "what could be read");
   assertEquals([...frequent.keys()].sort(), [...new Set(turns.map((t) => t.category))].sort());
 });

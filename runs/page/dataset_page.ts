@@ -58,7 +58,7 @@ export function datasetPage({ survey, samples, settings, command }: DatasetPage)
     ${lengths(survey)}
     <section class="columns">
       <div><h2>Kinds of questions</h2>${categories(survey)}</div>
-      <div><h2>Data</h2>${facts(survey)}<h2 class="second">Model</h2>${settingsTable(
+      <div><h2>Data</h2>${facts(survey)}<h2 class="second">Settings</h2>${settingsTable(
         settings,
       )}</div>
     </section>
@@ -223,7 +223,7 @@ function settingsTable(settings: Readonly<Record<string, string>>): Html {
 function dropped({ dropped, scanned }: Survey): Content {
   if (dropped.length === 0) return "";
   const rows = dropped.map(({ reason, rows, examples }) => [
-    html`${reason}<br><small class="number">${grouped(rows)} rows, ${
+    html`${reason}<br><small class="number">${grouped(rows)} row${rows === 1 ? "" : "s"}, ${
       shareText(rows, scanned)
     }</small>`,
     examples.map(({ place, message }) => html`<p class="example"><b>${place}</b> ${message}</p>`),

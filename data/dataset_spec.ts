@@ -92,7 +92,8 @@ function parsePiece(piece: string): SourceSpec {
     `Cannot open dataset "${piece}": found no such file or folder, expected "shapes", a ` +
       `${KNOWN_KINDS} file, a folder or a pattern of them, or a dataset on the Hugging Face ` +
       `Hub such as "HuggingFaceM4/the_cauldron:ai2d". ` +
-      (near === undefined ? "Check the path." : `Did you mean "${near}"?`),
+      (near === undefined ? "Check the path." : `Did you mean "${near}"?`) +
+      (parseRepositoryName(piece) ? ` Write "${piece}@main" for one on the Hub.` : ""),
   );
 }
 

@@ -4,7 +4,7 @@
  *
  * Source: the `datasets` library, Dataset.save_to_disk() and DatasetDict.save_to_disk().
  */
-import { posix } from "node:path";
+import { dirname, posix } from "node:path";
 import picomatch from "picomatch";
 import { localFile } from "./local_file.ts";
 import type { FileSource } from "./sources.ts";
@@ -194,7 +194,7 @@ export async function openPath(path: string): Promise<FileSource> {
     return await openFolder(path.replace(/(?<=.)[/\\]+$/, ""));
   }
   const kind = kindOf(path);
-  if (kind) return source(path, posix.dirname(path.replaceAll("\\", "/")), kind, { whole: [path] });
+  if (kind) return source(path, dirname(path), kind, { whole: [path] });
   throw new Error(
     `Cannot open dataset "${path}": found a file of an unknown kind, expected one of ` +
       `${KNOWN_ENDINGS}. Convert or rename it.`,

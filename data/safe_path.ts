@@ -60,6 +60,7 @@ export function guessInFolder(
   if (path.includes("\0")) return undefined;
   for (const folder of [resolve(beside, ".."), root]) {
     const full = resolve(folder, path.replaceAll("\\", "/"));
+    if (!isInside(resolve(root), full)) continue;
     try {
       const { isFile, size } = Deno.statSync(full);
       if (isFile) return { path: full, bytes: size };

@@ -279,6 +279,7 @@ Deno.test("a misspelt key or path is told with what was perhaps meant", () =>
           ["my-pic", "my-pics"],
           ["./mypics", "./my-pics"],
           ["my-pics/train", undefined],
+          ["my-pics/metadat", "my-pics/metadata.jsonl"],
           ["my-pics/metadata.json", "my-pics/metadata.jsonl"],
           ["my-pictures", "my-pics"],
           ["flat.parqet", "flat.parquet"],

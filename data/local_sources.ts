@@ -210,7 +210,13 @@ export async function openGlob(pattern: string): Promise<FileSource> {
   const given = Deno.build.os === "windows" ? pattern.replaceAll("\\", "/") : pattern;
   const fixed = posix.dirname(given.slice(0, given.search(/[*?[{]/)) + "x");
   const rest = given.slice(fixed === "." ? 0 : fixed.length).replace(/^(\.?\/)+/, "");
-  const all = await filesIn(fixed).catch(() => []);
+  const depth = rest.includes("**") ? 0 : Math.max(0, DEEPEST - (rest.split("/").length - 1));
+  const all = await filesIn(fixed, depth).catch((error) => {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return [];
+    }
+    throw error;
+  });
   const fits: (path: string) => boolean = picomatch(rest);
   const paths = all.filter((path) => fits(path));
   // A folder that all are in tells nothing about parts.

@@ -12,10 +12,10 @@ import {
   type Table,
   tableFromIPC,
 } from "@uwdata/flechette";
-import { type MessageHead, readHead } from "./arrow_check.ts";
+import { type MessageHead, readFooter, readHead } from "./arrow_check.ts";
 import { checkValues, toPlain } from "./arrow_values.ts";
 import type { RangeReader } from "./hub.ts";
-import type { DataFile } from "./local_file.ts";
+import { type DataFile, mapSome } from "./local_file.ts";
 import { checkCount, checkUnpacked } from "./record_limits.ts";
 import {
   type DataRecord,
@@ -28,7 +28,7 @@ import { unpackLz4, unpackZstd } from "./unpack.ts";
 
 /** What the `datasets` library writes its features under. */
 const FEATURES_KEY = "huggingface";
-/** A file begins and ends so, around the messages of a stream; 2 more bytes fill up to 8. */
+/** A file begins and ends so. */
 const FILE_MAGIC = "ARROW1";
 const CONTINUATION = 0xffffffff;
 /** The longest head of a message, in bytes: a schema of very many columns. */
@@ -73,29 +73,49 @@ async function readMessage(file: RangeReader, start: number): Promise<Place | un
   return { start, headBytes, head };
 }
 
-/** Where the messages of the file format end: at the footer, which repeats where they are. */
-async function endOfMessages(file: RangeReader): Promise<number> {
+/** What of a file's or a stream's messages is needed, in order. */
+interface Messages {
+  /** The schema's message. */
+  readonly schema: Uint8Array;
+  /** Dictionaries and batches. */
+  readonly places: readonly Place[];
+}
+
+/** Messages of the file format, by the footer, which alone counts: not all writers repeat its schema. */
+async function readFile(file: RangeReader): Promise<Messages> {
   const end = file.byteLength - FILE_MAGIC.length - 4;
   if (end < 0) throw new Error(`${file.byteLength} bytes`);
   const bytes = await file.slice(end, file.byteLength);
   const magic = new TextDecoder().decode(bytes.slice(4));
   if (magic !== FILE_MAGIC) throw new Error(`"${magic}" at its end instead of "${FILE_MAGIC}"`);
-  return end - new DataView(bytes).getInt32(0, true);
+  const length = new DataView(bytes).getUint32(0, true);
+  if (length > end) throw new Error(`a footer of ${length} bytes`);
+  const footer = readFooter(new Uint8Array(await file.slice(end - length, end)));
+  const { dictionaries, batches, schema: head } = footer;
+  const places = await mapSome([...dictionaries, ...batches], 1, async (start) => {
+    const place = start >= 0 && start < end ? await readMessage(file, start) : undefined;
+    if (!place) throw new Error(`no message at byte ${start}`);
+    return place;
+  });
+  const schema = new Uint8Array(8 + head.length);
+  new DataView(schema.buffer).setUint32(0, CONTINUATION);
+  new DataView(schema.buffer).setUint32(4, head.length, true);
+  schema.set(head, 8);
+  return { schema, places };
 }
 
-/** The messages, and whether they are of the file format. */
-async function readMessages(file: RangeReader): Promise<{ places: Place[]; isFile: boolean }> {
-  const magic = new TextDecoder().decode(await file.slice(0, FILE_MAGIC.length));
-  const isFile = magic === FILE_MAGIC;
-  const end = isFile ? await endOfMessages(file) : file.byteLength;
+async function readStream(file: RangeReader): Promise<Messages> {
+  const first = await readMessage(file, 0);
+  if (first?.head.kind !== "schema") throw new Error("no schema at its beginning");
   const places: Place[] = [];
-  for (let start = isFile ? 8 : 0; start < end;) {
+  // Some streams end without a marker.
+  for (let start = first.headBytes + first.head.bodyBytes; start < file.byteLength;) {
     const place = await readMessage(file, start);
     if (!place) break;
     places.push(place);
     start += place.headBytes + place.head.bodyBytes;
   }
-  return { places, isFile };
+  return { schema: await readPart(file, first), places };
 }
 
 /** A message's bytes, when what it unpacks to is not too much. */
@@ -117,13 +137,13 @@ async function readPart(file: RangeReader, { start, headBytes, head }: Place) {
   return part;
 }
 
-/** Decodes a batch behind the schema and dictionaries. */
+/** Decodes a batch, the last of the places, behind the schema and dictionaries. */
 async function readBatch(
   file: RangeReader,
-  places: readonly Place[],
+  { schema: first, places }: Messages,
   columns: readonly string[],
 ): Promise<DataRecord[]> {
-  const parts: Uint8Array[] = [];
+  const parts = [first];
   for (const place of places) parts.push(await readPart(file, place));
   const { schema, children, numRows } = tableFromIPC(parts, OPTIONS) as Table;
   const rows = places.at(-1)?.head.rows ?? 0;
@@ -152,23 +172,22 @@ function checkType(type: DataType): void {
 }
 
 async function index(file: RangeReader): Promise<GroupIndex> {
-  const { places, isFile } = await readMessages(file);
-  const [first] = places;
-  if (first?.head.kind !== "schema") throw new Error("no schema at its beginning");
-  const { schema } = tableFromIPC([await readPart(file, first)]);
+  const magic = new TextDecoder().decode(await file.slice(0, FILE_MAGIC.length));
+  const { schema: part, places } = await (magic === FILE_MAGIC ? readFile : readStream)(file);
+  const { schema } = tableFromIPC([part]);
   if (schema.endianness !== 0) throw new Error("numbers whose highest byte is first");
   for (const { type } of schema.fields) checkType(type);
   const columns = schema.fields.map(({ name }) => name);
+  // A stream's dictionaries may be replaced between batches.
   const known = new Map<number | undefined, readonly Place[]>();
-  const dictionaries = () => [...known.values()].flat();
+  let all = 0;
   const groups = places.flatMap((place) => {
     const { kind, id, isDelta, rows, bodyBytes } = place.head;
     if (kind === "dictionary") known.set(id, isDelta ? [...known.get(id) ?? [], place] : [place]);
     if (kind !== "batch") return [];
-    // A stream's dictionaries may be replaced between batches, a file's are the same for all.
-    const before = isFile ? undefined : dictionaries();
-    const read = (chosen: readonly string[] = columns) =>
-      readBatch(file, [first, ...before ?? dictionaries(), place], chosen);
+    checkCount(all += rows, file.byteLength, "rows");
+    const needed = { schema: part, places: [...known.values()].flat().concat(place) };
+    const read = (chosen: readonly string[] = columns) => readBatch(file, needed, chosen);
     return [{ rows, bytes: bodyBytes, read }];
   });
   return { columns, groups, features: schema.metadata?.get(FEATURES_KEY) };

@@ -39,6 +39,8 @@ const RECORD_BATCH: Table = {
   4: { itemBytes: 8 },
 };
 const DICTIONARY_BATCH: Table = { 1: { table: () => RECORD_BATCH } };
+const VERSION_5 = 4;
+const SCHEMA_TYPE = 1;
 /** By the number of the header's type. */
 const HEADERS: Readonly<Record<number, Table>> = {
   1: SCHEMA,
@@ -130,15 +132,24 @@ class Checker {
     return place === undefined ? 0 : Number(this.#view.getBigInt64(place, true));
   }
 
-  /** Pairs of numbers of 8 bytes. */
-  #pairs(table: number, field: number): [number, number][] {
+  /** Of a list of items of so many bytes, the first and the second 8 of each. */
+  #pairs(table: number, field: number, itemBytes: number = 16): [number, number][] {
     const at = this.#field(table, field);
     if (at === undefined) return [];
     const place = this.#follow(at);
-    return Array.from({ length: this.#count(place, 16) }, (_, item) => {
-      const pair = place + 4 + 16 * item;
+    return Array.from({ length: this.#count(place, itemBytes) }, (_, item) => {
+      const pair = place + 4 + itemBytes * item;
       return [this.#long(pair), this.#long(pair + 8)];
     });
+  }
+
+  /** Of a footer: where its schema is in it, and where dictionaries and batches begin in the file. */
+  footer(): { schema: number; dictionaries: number[]; batches: number[] } {
+    const table = this.#follow(0);
+    const schema = this.#field(table, 1);
+    if (schema === undefined) throw new Error("a footer without a schema");
+    const starts = (field: number) => this.#pairs(table, field, 24).map(([start]) => start);
+    return { schema: this.#follow(schema), dictionaries: starts(2), batches: starts(3) };
   }
 
   message(): MessageHead {
@@ -151,7 +162,7 @@ class Checker {
     this.check(table, { 2: { table: () => kind }, 4: KEY_VALUES });
     const header = this.#follow(headerPlace);
     const bodyBytes = this.#long(this.#field(table, 3));
-    if (type === 1) return { kind: "schema", bodyBytes, ...NO_BATCH };
+    if (type === SCHEMA_TYPE) return { kind: "schema", bodyBytes, ...NO_BATCH };
     if (type === 3) return { kind: "batch", bodyBytes, ...this.#batch(header) };
     const data = this.#field(header, 1);
     if (data === undefined) throw new Error("a dictionary without values");
@@ -181,4 +192,37 @@ const NO_BATCH = { rows: 0, counts: [], buffers: [], isPacked: false };
  */
 export function readHead(head: Uint8Array): MessageHead {
   return new Checker(head).message();
+}
+
+/** What a file's footer says. */
+export interface Footer {
+  /** The schema as the head of a message. */
+  readonly schema: Uint8Array;
+  /** Where dictionaries are in the file, and batches. */
+  readonly dictionaries: readonly number[];
+  readonly batches: readonly number[];
+}
+
+/** The bytes of a message's head in front of the footer that its schema is in. */
+const FRAME_BYTES = 32;
+
+/**
+ * Reads the footer of a file.
+ *
+ * @throws {Error} when an offset or count in it leads out of it
+ */
+export function readFooter(footer: Uint8Array): Footer {
+  const { schema: place, dictionaries, batches } = new Checker(footer).footer();
+  const schema = new Uint8Array(FRAME_BYTES + Math.ceil(footer.length / 8) * 8);
+  const view = new DataView(schema.buffer);
+  // A table at 16 with its description at 4: the version at 8 of it, the type at 10, the header at 4.
+  view.setUint32(0, 16, true);
+  [10, 12, 8, 10, 4].forEach((value, at) => view.setUint16(4 + 2 * at, value, true));
+  view.setInt32(16, 12, true);
+  view.setUint32(20, FRAME_BYTES + place - 20, true);
+  view.setUint16(24, VERSION_5, true);
+  view.setUint8(26, SCHEMA_TYPE);
+  schema.set(footer, FRAME_BYTES);
+  readHead(schema);
+  return { schema, dictionaries, batches };
 }

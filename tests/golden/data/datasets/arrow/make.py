@@ -1,10 +1,11 @@
 # Makes the files beside this one: Arrow as pyarrow writes it, of all types and forms, with the right values as JSON.
-# Made with pyarrow 26.0.1: python make.py
+# Made with pyarrow 26.0.1 and polars 2.1.0: python make.py
 import datetime
 import decimal
 import json
 import os
 
+import polars
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc as ipc
@@ -119,6 +120,10 @@ save("lz4_blocks", [many], compression="lz4")
 right["lz4_blocks"] = right["lz4_blocks"][-1:]
 
 
+# A file whose schema is in its footer alone.
+polars.DataFrame({"text": texts, "list": lists}).write_ipc(f"{out}/polars.arrow", compression="lz4")
+right["polars"] = [plain(row) for row in ipc.open_file(f"{out}/polars.arrow").read_all().to_pylist()]
+
 
 def hostile(name, column):
     """A file of a few kB whose values refer to the same bytes again and again."""
@@ -136,7 +141,7 @@ hostile("dictionary", pa.DictionaryArray.from_arrays(same, views))
 view = (70000).to_bytes(4, "little") + b"aaaa" + bytes(8)
 buffers = [None, pa.py_buffer(view * count), pa.py_buffer(b"a" * 70000)]
 hostile("texts", pa.Array.from_buffers(pa.string_view(), count, buffers))
-hostile("runs", pa.RunEndEncodedArray.from_arrays(pa.array([4000000], pa.int32()), pa.array(["a" * 70000])))
+hostile("runs", pa.RunEndEncodedArray.from_arrays(pa.array([1000000], pa.int32()), pa.array(["a" * 70000])))
 
 with open(f"{out}/right.json", "w") as file:
     json.dump(right, file, ensure_ascii=False, separators=(",", ":"))

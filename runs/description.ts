@@ -28,6 +28,7 @@ export function describe(
   );
   const { samples, batchesPerEpoch } = data.loader;
   const asked = Math.min(data.indices.length, MOST_WHILE_TRAINING);
+  const every = train.eval_interval === 1 ? "step" : `${train.eval_interval} steps`;
   const note = uncertaintyNote(data.indices.length, data.heldOut.picturesOf(data.indices).size);
   const { push_to: repository, push_private: isPrivate } = train;
   return [
@@ -40,7 +41,7 @@ export function describe(
     `Training    ${samples.toLocaleString("en")} questions of ${train.train_dataset_path}, ` +
     `${batchesPerEpoch.toLocaleString("en")} steps once through them`,
     `Held out    ${data.indices.length.toLocaleString("en")} questions to test the model with` +
-    (train.eval_in_epochs ? `, ${asked} of them every ${train.eval_interval} steps` : ""),
+    (train.eval_in_epochs ? `, ${asked} of them every ${every}` : ""),
     ...(note === "" ? [] : [`Note        ${note}`]),
     ...data.evaluationSets.map(setText),
     ...Object.entries(data.revisions).map(([name, commit]) =>

@@ -110,6 +110,14 @@ ${fieldsTable(["runs/answers.ts", "Evaluation"]).replace(/\n\| `answers`.*/, "")
 
 ${fieldsTable(["generate.ts", "Answered"])}
 
+## deno task data --json
+
+What the terminal shows: \`rows\`, of which \`scanned\` were looked at, the \`questions\` in them, their
+lengths in \`tokens\` and those of the answers (\`answer_tokens\`) as \`least\`, \`median\`, \`mean\` and
+\`most\`, \`pictures\` by type and size, \`categories\` (kinds of questions), the most frequent \`answers\`,
+the \`baseline\` that they reach, rows that would be left out by reason (\`dropped\`), and the page,
+\`html\`.
+
 ## deno task push --json
 
 ${fieldsTable(["push.ts", "PushReport"])}

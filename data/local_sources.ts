@@ -255,5 +255,8 @@ export async function openFolders(path: string, configs: readonly string[]): Pro
       }". Check the name.`,
     );
   }
-  return await Promise.all(chosen.map((name) => openPath(`${path}/${name}`)));
+  // Pictures may be anywhere in the clone.
+  return await Promise.all(
+    chosen.map(async (name) => ({ ...await openPath(`${path}/${name}`), folder: path })),
+  );
 }

@@ -226,8 +226,9 @@ Deno.test("folders of parts and of data are opened as a whole, hidden files are 
     assertEquals(await rowsOf(`${dir}/b`), ["t -> a"]);
     await assertRejects(() => rowsOf(`${dir}/c`), Error, `"${dir}/c:x"`);
     assertEquals(await rowsOf(`${dir}/c/*/data.csv`), ["t -> a", "u -> a"]);
+    assertEquals(await rowsOf(`${dir}/c:y`), ["u -> a"]);
     // Opened by itself, a folder is all that there is.
-    await assertRejects(() => rowsOf(`${dir}/c:y`), PictureError, '".."');
+    await assertRejects(() => rowsOf(`${dir}/c/y`), PictureError, '".."');
   }));
 
 Deno.test("what datasets writes about classes gives numbers their names", () =>

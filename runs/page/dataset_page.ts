@@ -7,6 +7,7 @@
 import type { DatasetSample, SampleToken, SampleTurn } from "../dataset_samples.ts";
 import type { Survey } from "../dataset_survey.ts";
 import {
+  baselineText,
   grouped,
   lengthAdvice,
   rowsText,
@@ -25,6 +26,9 @@ const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 /** Bars of the histogram. */
 const MOST_BINS = 24;
 const MOST_CATEGORIES = 20;
+const MOST_ANSWERS = 10;
+/** Characters of an answer in the table. */
+const LONGEST_ANSWER = 60;
 
 /** What a page shows. */
 export interface DatasetPage {
@@ -57,7 +61,9 @@ export function datasetPage({ survey, samples, settings, command }: DatasetPage)
     )}</header>
     ${lengths(survey)}
     <section class="columns">
-      <div><h2>Kinds of questions</h2>${categories(survey)}</div>
+      <div><h2>Kinds of questions</h2>${categories(survey)}<h2 class="second">Answers</h2>${answers(
+        survey,
+      )}</div>
       <div><h2>Data</h2>${facts(survey)}<h2 class="second">Settings</h2>${settingsTable(
         settings,
       )}</div>
@@ -187,14 +193,27 @@ function categories({ categories, questions }: Survey): Content {
   const rest = categories.length - shown.length;
   const rows = shown.map(({ name, questions: its, tooLong }) => [
     name,
-    html`<span class="number"><span class="bar"><i style="width: ${
-      (100 * its / questions).toFixed(1)
-    }%"></i></span>
-    ${shareText(its, questions)} <small>${grouped(its)}</small></span>`,
+    shareBar(its, questions),
     tooLong === 0 ? "" : html`<span class="number wrong">${shareText(tooLong, its)}</span>`,
   ]);
   const more = rest > 0 ? [[`${grouped(rest)} more`, "", ""]] : [];
   return table(["Kind", "Questions", "Too long"], [...rows, ...more]);
+}
+
+/** A share of questions as a bar and in numbers. */
+function shareBar(its: number, of: number): Html {
+  return html`<span class="number"><span class="bar"><i style="width: ${
+    (100 * its / of).toFixed(1)
+  }%"></i></span>
+    ${shareText(its, of)} <small>${grouped(its)}</small></span>`;
+}
+
+function answers(survey: Survey): Content {
+  const rows = survey.answers.slice(0, MOST_ANSWERS).map(({ text, questions }) => [
+    text.length > LONGEST_ANSWER ? `${text.slice(0, LONGEST_ANSWER)}…` : text,
+    shareBar(questions, survey.questions),
+  ]);
+  return html`<p class="hint">${baselineText(survey)}</p>${table(["Answer", "Questions"], rows)}`;
 }
 
 function facts(survey: Survey): Html {

@@ -33,9 +33,19 @@ const DECODERS = {
   BMP: decodeBmp,
 };
 
-/** As in Pillow a fourth byte is alpha only where the header has a mask for it. */
+/**
+ * As in Pillow a fourth byte is alpha only where the header has a mask for it, and colours of five
+ * or six bits are rounded down to bytes.
+ */
 async function decodeBmp(bytes: Uint8Array): Promise<RgbImage> {
   const { alpha, ...image } = await decodeByMagick(bytes, "BMP");
+  if (bytes[28] === 16) { // bits a pixel; where there are masks, green has 0x7e0 or 0x3e0
+    const greens = bytes[30] === 3 && bytes[59] === 7 ? 63 : 31;
+    image.data.forEach((byte, i) => {
+      const most = i % 3 === 1 ? greens : 31;
+      image.data[i] = Math.floor(Math.round(byte * most / 255) * 255 / most);
+    });
+  }
   return alpha && bytes[30] !== 0 ? { ...image, alpha } : image;
 }
 

@@ -8,8 +8,8 @@
 
 import { whatIs } from "./file_kind.ts";
 import { gifSize } from "./gif.ts";
-import { readJpegFrame } from "./jpeg_header.ts";
-import { readTiffTags, TAG } from "./tiff_tags.ts";
+import { isCommonJpeg, readJpegFrame } from "./jpeg_header.ts";
+import { isPackedPlainly, readTiffTags, TAG } from "./tiff_tags.ts";
 
 /** The file types that `decodeImage()` reads. */
 export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP" | "TIFF" | "BMP";
@@ -31,6 +31,8 @@ export interface ImageHeader extends Size {
 
 /** The decoder's pixels with alpha, and a copy of them. */
 const TWO_COPIES = 8;
+/** What ImageMagick takes, as measured: its pixels, those handed over, and ours. */
+const MAGICK = 16;
 
 function pngSize(view: DataView): Size | undefined {
   if (view.byteLength < 33 || view.getUint32(12) !== 0x49484452) return undefined; // "IHDR"
@@ -47,7 +49,8 @@ function jpegSize(_: DataView, bytes: Uint8Array): Size | undefined {
   const frame = readJpegFrame(bytes);
   if (!frame) return undefined;
   const { width, height, progressive, sampling } = frame;
-  return { width, height, bytesPerPixel: TWO_COPIES + (progressive ? 2 * sampling.length : 0) };
+  const whole = progressive ? 2 * sampling.length : 0;
+  return { width, height, bytesPerPixel: (isCommonJpeg(frame) ? TWO_COPIES : MAGICK) + whole };
 }
 
 function webpSize(view: DataView): Size | undefined {
@@ -74,12 +77,12 @@ function tiffSize(_: DataView, bytes: Uint8Array): Size {
   return {
     width: tags.get(TAG.width) ?? 0,
     height: tags.get(TAG.height) ?? 0,
-    bytesPerPixel: 2 * samples + TWO_COPIES,
+    bytesPerPixel: isPackedPlainly(tags) ? 2 * samples + TWO_COPIES : MAGICK,
   };
 }
 
 function bmpSize(view: DataView): Size | undefined {
-  const bytesPerPixel = TWO_COPIES + 4;
+  const bytesPerPixel = MAGICK;
   if (view.byteLength < 26) return undefined;
   if (view.getUint32(14, true) === 12) {
     return { width: view.getUint16(18, true), height: view.getUint16(20, true), bytesPerPixel };
@@ -95,7 +98,7 @@ type SizeReader = (view: DataView, bytes: Uint8Array) => Size | undefined;
 const TYPES: Readonly<Record<string, [ImageType, SizeReader]>> = {
   "a PNG file": ["PNG", pngSize],
   "a JPEG file": ["JPEG", jpegSize],
-  "a GIF file": ["GIF", (_, bytes) => ({ ...gifSize(bytes), bytesPerPixel: TWO_COPIES })],
+  "a GIF file": ["GIF", (_, bytes) => ({ ...gifSize(bytes), bytesPerPixel: TWO_COPIES + 6 })],
   "a WebP file": ["WebP", webpSize],
   "a TIFF file": ["TIFF", tiffSize],
   "a BMP file": ["BMP", bmpSize],

@@ -5,7 +5,7 @@
  * EXIF orientation is not applied, as in plain Pillow.
  */
 import factory from "@jsquash/jpeg/codec/dec/mozjpeg_dec.js";
-import { countJpegScans, type JpegFrame, readJpegFrame } from "./jpeg_header.ts";
+import { countJpegScans, isCommonJpeg, type JpegFrame, readJpegFrame } from "./jpeg_header.ts";
 import { decodeByMagick } from "./magick.ts";
 import { type RgbImage, splitAlpha } from "./rgb_image.ts";
 import { WasmDecoder } from "./wasm.ts";
@@ -32,16 +32,6 @@ function requirePlausible(bytes: Uint8Array, frame: JpegFrame): void {
 }
 
 /**
- * Whether MozJPEG reads it and gives Pillow's pixels: it refuses CMYK and arithmetic coding, and
- * enlarges colours differently unless they are sampled like the light, or half as often across,
- * or half as often both ways.
- */
-function isCommon({ arithmetic, sampling }: JpegFrame): boolean {
-  if (arithmetic) return false;
-  return sampling.length === 1 || ["17,17,17", "33,17,17", "34,17,17"].includes(sampling.join());
-}
-
-/**
  * Decodes a JPEG file.
  *
  * @param bytes the whole file
@@ -52,7 +42,7 @@ export async function decodeJpeg(bytes: Uint8Array): Promise<RgbImage> {
   const frame = readJpegFrame(bytes);
   if (!frame) throw new SyntaxError("no frame header");
   requirePlausible(bytes, frame);
-  if (!isCommon(frame)) return await decodeByMagick(bytes, "JPEG");
+  if (!isCommonJpeg(frame)) return await decodeByMagick(bytes, "JPEG");
   const { image, complaints } = await decoder.decode(bytes);
   // libjpeg paints what is missing grey and only warns.
   const cut = complaints.find((line) => /premature end/i.test(line));

@@ -76,6 +76,16 @@ export function readJpegFrame(bytes: Uint8Array): JpegFrame | undefined {
   return undefined;
 }
 
+/**
+ * Whether MozJPEG reads it and gives Pillow's pixels: it refuses CMYK and arithmetic coding, and
+ * enlarges colours differently unless they are sampled like the light, or half as often across,
+ * or half as often both ways.
+ */
+export function isCommonJpeg({ arithmetic, sampling }: JpegFrame): boolean {
+  if (arithmetic) return false;
+  return sampling.length === 1 || ["17,17,17", "33,17,17", "34,17,17"].includes(sampling.join());
+}
+
 /** The number of scans; segments, such as a thumbnail's, are stepped over. */
 export function countJpegScans(bytes: Uint8Array): number {
   let scans = 0;

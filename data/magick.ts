@@ -59,7 +59,7 @@ export async function decodeByMagick(
     );
     if (!pixels) throw new SyntaxError("no pixels");
     if (isCmyk) cmykToRgb(pixels, width * height);
-    return splitAlpha(new Uint8Array(pixels), { width, height });
+    return splitAlpha(pixels as Uint8Array<ArrayBuffer>, { width, height });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new SyntaxError(message.replace(/\s*`.*$/s, ""), { cause });

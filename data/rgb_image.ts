@@ -15,11 +15,14 @@ export interface RgbImage {
   alpha?: Uint8Array;
 }
 
+/** A larger array is not copied to give a quarter of it back. */
+const MOST_COPIED_BYTES = 64 * 2 ** 20;
+
 /**
  * Takes colours and alpha apart; the array that is given becomes the colours', for a picture may
  * be hundreds of megabytes large.
  *
- * @param rgba (height, width, 4), in a buffer of its own
+ * @param rgba (height, width, 4), from the beginning of a buffer of its own
  */
 export function splitAlpha(
   rgba: Uint8Array<ArrayBuffer> | Uint8ClampedArray<ArrayBuffer>,
@@ -35,7 +38,8 @@ export function splitAlpha(
     rgba[to + 1] = rgba[from + 1] ?? 0;
     rgba[to + 2] = rgba[from + 2] ?? 0;
   }
-  const data = new Uint8Array(rgba.buffer.transfer(3 * pixels)); // (height, width, 3)
+  const view = new Uint8Array(rgba.buffer, 0, 3 * pixels); // (height, width, 3)
+  const data = view.length > MOST_COPIED_BYTES ? view : view.slice();
   return { width, height, data, ...(alpha ? { alpha } : {}) };
 }
 

@@ -8,10 +8,8 @@
 import { turned } from "./exif.ts";
 import { cmykToRgb, decodeByMagick } from "./magick.ts";
 import { type RgbImage, splitAlpha } from "./rgb_image.ts";
-import { readTiffTags, TAG } from "./tiff_tags.ts";
+import { isPackedPlainly, readTiffTags, TAG } from "./tiff_tags.ts";
 
-/** Kinds of packing, by their numbers, that geotiff reads: none, LZW, Deflate, PackBits, Zstandard. */
-const BY_GEOTIFF: readonly number[] = [1, 5, 8, 32946, 32773, 50000];
 /** CCITT's facsimile codes and JPEG. */
 const BY_MAGICK: readonly number[] = [2, 3, 4, 6, 7];
 
@@ -114,7 +112,7 @@ export async function decodeTiff(bytes: Uint8Array): Promise<RgbImage> {
   const tags = readTiffTags(bytes);
   const packing = tags.get(TAG.compression) ?? 1;
   if (tags.get(TAG.photometric) === LAB) throw new SyntaxError("colours of the CIE Lab space");
-  if (![...BY_GEOTIFF, ...BY_MAGICK].includes(packing)) {
+  if (!isPackedPlainly(tags) && !BY_MAGICK.includes(packing)) {
     throw new SyntaxError(`pixels packed in the way of number ${packing}, which is not known here`);
   }
   const bits = tags.get(TAG.bitsPerSample) ?? 1;

@@ -47,3 +47,11 @@ export function readTiffTags(tiff: Uint8Array): Map<number, number> {
   }
   return tags;
 }
+
+/** None, LZW, Deflate in two ways of saying it, PackBits, Zstandard. */
+const PLAIN_PACKINGS: readonly number[] = [1, 5, 8, 32946, 32773, 50000];
+
+/** Whether the samples are packed as they are, not as a facsimile or a JPEG file. */
+export function isPackedPlainly(tags: ReadonlyMap<number, number>): boolean {
+  return PLAIN_PACKINGS.includes(tags.get(TAG.compression) ?? 1);
+}

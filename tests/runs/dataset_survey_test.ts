@@ -57,7 +57,7 @@ Deno.test("surveyDataset() counts exactly what is good, too long and left out", 
   assertEquals(survey.answers.slice(0, 3), [
     { text: "yes", questions: 2 },
     { text: "no", questions: 2 },
-    { text: "a square", questions: 1 },
+    { text: "y", questions: 1 },
   ]);
   assertEquals([survey.answers.length, survey.guessable], [5, 4]); // 2 of "is", 1 of "what", 1 of "who"
   assertEquals(survey.turns.spread, { least: 1, median: 1, mean: 1.4, most: 2 });

@@ -97,21 +97,31 @@ class ListScanner implements Scanner {
 
   take(bytes: Uint8Array, offset: number): void {
     for (let at = 0; at < bytes.length; at++) {
-      const byte = bytes[at] ?? 0;
-      if (byte === LINE_FEED) this.#line++;
-      if (this.#isInText) this.#takeText(byte, offset + at);
-      else if (byte > 32) this.#takeMark(byte, offset + at);
+      if (this.#isInText) at = this.#skipText(bytes, at, offset);
+      else {
+        const byte = bytes[at] ?? 0;
+        if (byte > 32) this.#takeMark(byte, offset + at);
+        else if (byte === LINE_FEED) this.#line++;
+      }
     }
   }
 
-  #takeText(byte: number, at: number): void {
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (byte === BACKSLASH) this.#isEscaped = true;
-    else if (byte === QUOTE) {
-      this.#isInText = false;
-      this.#lastEnd = at + 1;
-      if (this.#depth === 1) this.#nameEnd = at + 1;
+  /** Goes to the end of a text, or of the bytes. */
+  #skipText(bytes: Uint8Array, start: number, offset: number): number {
+    let isEscaped = this.#isEscaped;
+    let at = start;
+    for (; at < bytes.length; at++) {
+      const byte = bytes[at];
+      if (isEscaped) isEscaped = false;
+      else if (byte === BACKSLASH) isEscaped = true;
+      else if (byte === QUOTE) break;
     }
+    this.#isEscaped = isEscaped;
+    if (at === bytes.length) return at;
+    this.#isInText = false;
+    this.#lastEnd = offset + at + 1;
+    if (this.#depth === 1) this.#nameEnd = this.#lastEnd;
+    return at;
   }
 
   #takeMark(byte: number, at: number): void {

@@ -91,6 +91,21 @@ Deno.test("gzip that unpacks to more than 512 MiB is refused soon and in bounded
   await assertRejects(() => openJson([memoryFile(zipped)]), RangeError, "at most 536870912");
 });
 
+Deno.test("records are found whatever lies on the borders of what is read at once", async () => {
+  const text = '"\\ ,[{é}]\n';
+  const records = Array.from(
+    { length: 61 },
+    (_, i) => ({ a: text.repeat(7000 + 13 * i), b: `${i}` }),
+  );
+  const json = records.map((record) => JSON.stringify(record));
+  const csv = records.map(({ a, b }) => `"${a.replaceAll('"', '""')}",${b}`);
+  const open = (file: string) => openJson([memoryFile(bytesOf(file))]);
+  assertEquals(await all(await open(`[${json.join()}]`)), records);
+  assertEquals(await all(await open(`{"data": [${json.join()}]}`)), records);
+  assertEquals(await all(await open(json.join("\n"))), records);
+  assertEquals(await all(await openText(`a,b\n${csv.join("\n")}`)), records);
+});
+
 Deno.test("a small file of very many records is refused in bounded memory", async () => {
   const before = Deno.memoryUsage().rss;
   const many = memoryFile(bytesOf("7\n".repeat(2 ** 23 + 1)));

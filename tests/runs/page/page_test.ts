@@ -17,7 +17,7 @@ function writeRun(settings: Record<string, unknown> = {}): string {
   const examples = (given: string) => [
     { index: 7, question: EVIL, expected: EVIL, given, correct: false },
   ];
-  const score = { accuracy: 0.5, correct: 1, total: 2 };
+  const score = { accuracy: 0.5, correct: 1, total: 2, baseline_accuracy: 0.25 };
   const lines = [
     { run: { device: EVIL, steps: 40, config: { vlm: {}, train: { name: EVIL, ...settings } } } },
     { step: 1, loss: 2, gradient_norm: 1 },
@@ -47,6 +47,20 @@ Deno.test("html`` escapes what is put in, but for HTML of its own", () => {
     html`<p title="${name}">${[html`<i>${1}</i>`, trusted("<br>")]}</p>`.text,
     `<p title="&lt;b&gt; &amp; &quot;quotes&quot; &#39;single&#39;"><i>1</i><br></p>`,
   );
+});
+
+Deno.test("reportPage() shows interval and baseline beside every accuracy", () => {
+  const folder = writeRun();
+  const single = reportPage([readHistory(folder)]);
+  const text = single.replaceAll(/\s+/g, " ");
+  assertStringIncludes(
+    text,
+    "1 of 2 held-out questions, 95 % interval 9.5–90.5 %; baseline 25.0 %",
+  );
+  assertStringIncludes(text, "50.0 % <small>9.5–90.5 %; 1 of 2; baseline 25.0 %</small>");
+  assertStringIncludes(single, '"baseline":[0.25,0.25,0.25]');
+  const several = reportPage([folder, writeRun({ seed: 1 })].map(readHistory));
+  assertStringIncludes(several, "<td>9.5–90.5 %</td><td>25.0 %</td>");
 });
 
 Deno.test("reportPage() shows hostile questions and answers as text", () => {

@@ -42,7 +42,7 @@ import { askAll, evaluationLine, qualityOf } from "./runs/evaluations.ts";
 import { evaluate, type Subject } from "./runs/evaluate.ts";
 import { NotFinite, requireFinite } from "./runs/not_finite.ts";
 import { planReport, requirePlan } from "./runs/plan_report.ts";
-import { requireFree, requireSame, resumeCommand, withAdvice } from "./runs/resumption.ts";
+import { requireFree, requireSame, stoppedText, withAdvice } from "./runs/resumption.ts";
 import type { Run } from "./runs/run.ts";
 import { RunLog } from "./runs/run_log.ts";
 import { StepLog } from "./runs/step_log.ts";
@@ -121,19 +121,23 @@ async function trainOnce(
       const isSaved = isLast || step % every === 0 || evaluation === "best" || stop.signal;
       if (isSaved) await checkpoints.save(run, step, evaluation !== "stopped");
       if (stop.signal) {
-        const done = `Stopped by ${stop.signal} after step ${step}, which is saved; go on with`;
-        const message = `${done}: ${resumeCommand(request.out)}`;
-        throw new Interrupted(message, EXIT_STATUS[stop.signal]);
+        throw new Interrupted(
+          stoppedText(stop.signal, request.out, step),
+          EXIT_STATUS[stop.signal],
+        );
       }
       if (isDue) log.resume(data.loader);
     }
-    stop.close(); // all is saved
     for (const note of [log.cutNote, log.waitNote]) if (note) display.print(note);
     run.best.restore(model);
-    const report = await finish(run, display);
+    const report = await finish(run, display, stop.asked);
+    stop.close(); // all is done
     return { ...report, ...await pushTrained(report.out, train, { ...request, display }) };
   } catch (error) {
     run.runLog.badRows("training", data.loader.skipped);
+    if (stop.signal && error === stop.asked.reason) {
+      throw new Interrupted(stoppedText(stop.signal, request.out, steps), EXIT_STATUS[stop.signal]);
+    }
     throw error instanceof Interrupted ? error : withAdvice(error, request.out, checkpoints.newest);
   } finally {
     display.clear();
@@ -177,7 +181,7 @@ async function evaluateNow(
 
 function askRun(
   { data, subject, log, config: { train } }: EvaluatedRun,
-  { isFinal, signal }: { isFinal: boolean; signal?: AbortSignal },
+  { isFinal, signal }: { isFinal: boolean; signal: AbortSignal },
 ) {
   return askAll(data, async (samples, how) => {
     const baseline = samples === data.heldOut ? await data.frequent() : undefined;
@@ -260,21 +264,13 @@ async function start(
 async function finish(
   run: EvaluatedRun,
   display: Display,
+  signal: AbortSignal,
 ): Promise<Omit<TrainingReport, keyof Pushed>> {
   const { data: { heldOut, indices }, best } = run;
   display.print(`Asking the best model all ${indices.length} held-out questions`);
-  const results = await askRun(run, { isFinal: true });
+  const results = await askRun(run, { isFinal: true, signal });
   await run.runLog.evaluation(best.step, results, { samples: heldOut, isFinal: true });
   return await trainingReport(run, results);
-}
-
-/** Prints what a run would take: where the precision is left open, in f16 if the GPU has it, for nothing is measured. */
-async function showPlan({ config, memory }: TrainingRequest, isJson: boolean) {
-  const device = await Device.open();
-  const { dtype: asked } = config.train;
-  const dtype = asked !== "auto" ? asked : device.f16 ? "f16" : "f32";
-  printLine(await planReport(device, config, { memory, dtype, isJson }));
-  device.destroy();
 }
 
 export const COMMAND: Command<typeof TRAIN_FLAGS> = {
@@ -286,7 +282,11 @@ export const COMMAND: Command<typeof TRAIN_FLAGS> = {
     const isJson = args.has("json");
     const request = await trainingRequest(args, downloadDisplay());
     if (args.has("print-config")) return printLine(configJson(request));
-    if (args.has("plan")) return await showPlan(request, isJson);
+    if (args.has("plan")) {
+      using device = await Device.open();
+      const { config, memory } = request;
+      return printLine(await planReport(device, config, { memory, isJson }));
+    }
     const display = new Display(isJson ? Deno.stderr : Deno.stdout);
     const stop = new StopSignals((name) =>
       display.print(`${name}: saving after this step; a second one stops at once`)

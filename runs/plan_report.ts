@@ -96,15 +96,20 @@ export async function requirePlan(
   throw new RangeError(`Cannot train on batches of ${batchSize}: ${problemOf(choice)}`);
 }
 
-/** The plan as text or as one JSON document; nothing of it is allocated. */
+/**
+ * The plan as text or as one JSON document; nothing of it is allocated. Where the precision is left open it is f16 if the GPU
+ * has it, for nothing is measured.
+ */
 export async function planReport(
   device: Device,
   { vlm, train }: Config,
-  { isJson, ...request }: PlanRequest & { isJson: boolean },
+  { isJson, memory }: Pick<PlanRequest, "memory"> & { isJson: boolean },
 ): Promise<string> {
-  const { batch_size: batchSize } = train;
+  const { batch_size: batchSize, dtype: asked } = train;
+  const dtype = asked !== "auto" ? asked : device.f16 ? "f16" : "f32";
   const frozen = frozenParts(train);
-  const choice = await choosePlan(device, vlm, { ...request, batchSize, frozen, probes: false });
+  const request = { memory, dtype, batchSize, frozen, probes: false };
+  const choice = await choosePlan(device, vlm, request);
   const saving = await savingOf(device, vlm, choice.plan);
   return isJson
     ? JSON.stringify({ ...choiceJson(choice, device.description), ...saving })

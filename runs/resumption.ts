@@ -154,3 +154,10 @@ export function withAdvice(error: unknown, out: string, newest: number): unknown
 export function resumeCommand(out: string): string {
   return denoCommand(`task train --resume=${shellWord(out)}`);
 }
+
+/** What is said where a signal stopped the run in folder `out`; where it had taken all its steps, while its model was asked. */
+export function stoppedText(signal: string, out: string, step: number): string {
+  return `Stopped by ${signal} after step ${step}, which is saved; go on with: ${
+    resumeCommand(out)
+  }`;
+}

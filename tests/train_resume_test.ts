@@ -71,6 +71,18 @@ function stopAfterEveryStep(flags: (out: string) => string[], steps: number): Pr
         true,
       );
     }
+    // And while the best model is asked at the end.
+    const controller = new AbortController();
+    const last: { -readonly [K in keyof Stop]: Stop[K] } = { ...NEVER, asked: controller.signal };
+    const whenFinal = (line: string) => {
+      if (!line.startsWith("Asking the best model")) return;
+      last.signal = "SIGTERM";
+      controller.abort();
+    };
+    assertEquals(
+      await stopped(steps, [`--resume=${out}`], { stop: last, onLine: whenFinal }),
+      true,
+    );
     const report = await run([`--resume=${out}`]);
     // Time and memory are the machine's.
     const { seconds, peak_bytes } = report;

@@ -68,7 +68,7 @@ function isSmall({ groups, isLocal }: RecordDataset): boolean {
   return bytes <= (isLocal ? SMALL_BYTES.here : SMALL_BYTES.onHub);
 }
 
-/** A share of the pictures, one out of each stretch of them, in the order of their first rows. */
+/** A share of the pictures, one out of each stretch of them, of the last stretch the last one. */
 function choosePictures(pictures: readonly string[], share: number): Set<string> {
   const count = Math.min(pictures.length - 1, Math.max(1, Math.floor(pictures.length * share)));
   const random = new Random(0);
@@ -76,7 +76,8 @@ function choosePictures(pictures: readonly string[], share: number): Set<string>
   for (let stretch = 0; stretch < count; stretch++) {
     const from = Math.floor(stretch * pictures.length / count);
     const to = Math.floor((stretch + 1) * pictures.length / count);
-    chosen.add(pictures[from + random.below(to - from)] ?? "");
+    const place = stretch === count - 1 ? to - 1 : from + random.below(to - from);
+    chosen.add(pictures[place] ?? "");
   }
   return chosen;
 }

@@ -25,6 +25,8 @@ interface FieldRules<T> {
   isPossible?(value: T): boolean;
   fromText(text: string): unknown;
   readonly isFloat?: boolean;
+  /** The words that it takes, where these are few. */
+  readonly options?: readonly string[];
 }
 
 /** Characters of a wrong value or key that a message shows. */
@@ -40,14 +42,17 @@ export function listed<T>(items: readonly T[], describe: (item: T) => string): s
 }
 
 function field<T>(rules: FieldRules<T>): Field<T> {
-  const { initial, expected, fromText, isFloat = false } = rules;
+  const { initial, expected, fromText, isFloat = false, options = [] } = rules;
   const check = (value: unknown, place: string): T => {
-    const message = `Cannot ${place}: ${
-      JSON.stringify(value)?.slice(0, LONGEST_SHOWN)
-    }, expected ${expected}. Correct the value.`;
-    if (!rules.isKind(value)) throw new TypeError(message);
-    if (rules.isPossible?.(value) === false) throw new RangeError(message);
-    return value;
+    const isKind = rules.isKind(value);
+    if (isKind && rules.isPossible?.(value) !== false) return value;
+    const shown = JSON.stringify(value)?.slice(0, LONGEST_SHOWN);
+    const wrong = [value].flat().find((word) => !options.some((option) => option === word));
+    const hint = typeof wrong === "string"
+      ? didYouMean(wrong.slice(0, LONGEST_SHOWN), options)
+      : "";
+    const message = `Cannot ${place}: ${shown}, expected ${expected}${hint}. Correct the value.`;
+    throw isKind ? new RangeError(message) : new TypeError(message);
   };
   return { initial, expected, isFloat, check, fromText };
 }
@@ -147,6 +152,7 @@ export function texts(initial: readonly string[]): Field<readonly string[]> {
 export function some<T extends string>(options: readonly T[]): Field<readonly T[]> {
   return field({
     initial: [],
+    options,
     expected: `a list of ${options.map((option) => JSON.stringify(option)).join(", ")}`,
     isKind: (value): value is readonly T[] =>
       Array.isArray(value) && value.every((item) => options.some((option) => option === item)),
@@ -172,6 +178,7 @@ export function choice<T extends string>(
 ): Field<T> {
   return field({
     initial,
+    options,
     expected: options.map((option) => JSON.stringify(option)).join(" or "),
     isKind: (value): value is T => options.some((option) => option === value),
     fromText: (value) => value,

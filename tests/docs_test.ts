@@ -1,7 +1,7 @@
 /**
  * Tests of what README.md and docs/ tell to type: tasks, files and flags exist, and flags take the values that are written.
  */
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Command } from "../commands/command.ts";
 import { type Flags, parseFlags } from "../commands/flags.ts";
 import { meaningsIn, pages } from "./docs.ts";
@@ -129,6 +129,16 @@ Deno.test("links between pages lead to files and headings that are there", () =>
     }).map(([link]) => `${page}: ${link}`);
   });
   assertEquals(broken, []);
+});
+
+Deno.test("the rooms' main files are where README.md says", () => {
+  const rooms = Deno.readTextFileSync(new URL("README.md", ROOT))
+    .matchAll(/^\| `(\w+\/)` .*\| (.*) \|$/gm);
+  const files = [...rooms].flatMap(([, room = "", names = ""]) =>
+    [...names.matchAll(/`([\w/]+(?:\.ts|\/))`/g)].map(([, name = ""]) => room + name)
+  );
+  assertGreater(files.length, 30);
+  for (const file of files) Deno.statSync(new URL(file, ROOT));
 });
 
 Deno.test("what cannot be typed is found, in blocks and in text", async () => {

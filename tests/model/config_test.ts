@@ -187,6 +187,7 @@ const UNNAMED = {
   formatting_min_rating: 1,
   questions_per_row: "first",
   kind_balance: 0,
+  allowed_bad_rows: 0.01,
   data_workers: null,
   shuffle_buffer_megabytes: 512,
   initialization: "nanovlm",
@@ -253,6 +254,8 @@ Deno.test("applySettings() throws for what it cannot apply", () => {
     ["val_ratio=1", RangeError, "below 1"],
     ["eval_in_epochs=yes", TypeError, "true or false"],
     ["initialization=xavier", TypeError, '"nanovlm" or "fan_in"'],
+    ["augmentation=shift_flp", TypeError, 'did you mean "shift_flip"?'],
+    ["freeze=vision,langage", TypeError, 'did you mean "language"?'],
     ["lm_dropout=0.5", RangeError, "dropout"],
   ];
   for (const [setting, kind, message] of wrong) {

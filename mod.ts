@@ -96,7 +96,7 @@ export type { DatasetOptions, Split } from "./data/datasets.ts";
 export { HubError, type HubOptions, openRepository, parseRepositoryName } from "./data/hub.ts";
 export type { DownloadProgress, RangeReader, Repository } from "./data/hub.ts";
 export type { RepositoryFile, RepositoryName } from "./data/hub.ts";
-export { decodeImage, decodeUpright, type RgbImage } from "./data/image.ts";
+export { decodeImage, decodePlain, type RgbImage } from "./data/image.ts";
 export { ImageProcessor, mmstarPrompt, vqaPrompt } from "./data/processor.ts";
 export type { Normalization, PictureSettings } from "./data/processor.ts";
 export { byteTokenizer, loadTokenizer, StreamingDecoder, tokenizerFor } from "./data/tokenizer.ts";

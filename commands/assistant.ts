@@ -4,7 +4,7 @@
  * What generate.ts does for one question, and what mod.ts gives programs: three lines from a folder to an answer. Source:
  * generate.py of nanoVLM v0.1.
  */
-import { decodeUpright, type RgbImage } from "../data/image.ts";
+import { decodeImage, type RgbImage } from "../data/image.ts";
 import { ImageProcessor, vqaPrompt } from "../data/processor.ts";
 import type { PretrainedOptions } from "../data/pretrained.ts";
 import { StreamingDecoder, type Tokenizer } from "../data/tokenizer.ts";
@@ -167,5 +167,5 @@ export async function readPicture(path: string): Promise<RgbImage> {
       { cause },
     );
   }
-  return await decodeUpright(bytes, path);
+  return await decodeImage(bytes, path);
 }

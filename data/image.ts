@@ -3,7 +3,7 @@
  *
  * `decodeImage()` finds the type from the first bytes, refuses absurd sizes, and hands the file to
  * a decoder for each type. The pixels are those of Pillow's `convert("RGB")`, which are not blended
- * with the alpha; colour profiles are not applied. `decodeUpright()` is what models are shown.
+ * with the alpha; colour profiles are not applied.
  */
 import { orientationOf, turned } from "./exif.ts";
 import { decodeGif } from "./gif.ts";
@@ -56,7 +56,7 @@ function explain(error: unknown): string {
 }
 
 /**
- * Decodes a PNG, JPEG, WebP, GIF (its first frame), TIFF (its first picture) or BMP file.
+ * Decodes a file as Pillow's `Image.open()` does, whichever way up it lies; see `decodeImage()`.
  *
  * @param bytes the whole file
  * @param name what to call the file in messages
@@ -65,7 +65,7 @@ function explain(error: unknown): string {
  * @throws {SyntaxError} when the file is of another type, damaged or cut short
  * @throws {RangeError} when the declared size is zero, over `maximumPixels` or takes over a gigabyte
  */
-export async function decodeImage(
+export async function decodePlain(
   bytes: Uint8Array,
   name: string,
   maximumPixels: number = MAXIMUM_PIXELS,
@@ -93,10 +93,21 @@ export async function decodeImage(
 }
 
 /**
- * Decodes a file and turns the picture as its EXIF orientation says: what training, evaluation and
- * answers see. Parameters and errors as of `decodeImage()`.
+ * Decodes a PNG, JPEG, WebP, GIF (its first frame), TIFF (its first picture) or BMP file, and turns
+ * the picture as its EXIF orientation says.
+ *
+ * @param bytes the whole file
+ * @param name what to call the file in messages
+ * @param maximumPixels the largest declared width times height that is decoded
+ * @returns a picture of (height, width, 3) bytes, with its alpha where not all of it is opaque
+ * @throws {SyntaxError} when the file is of another type, damaged or cut short
+ * @throws {RangeError} when the declared size is zero, over `maximumPixels` or takes over a gigabyte
  */
-export async function decodeUpright(bytes: Uint8Array, name: string): Promise<RgbImage> {
-  const image = await decodeImage(bytes, name);
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  maximumPixels: number = MAXIMUM_PIXELS,
+): Promise<RgbImage> {
+  const image = await decodePlain(bytes, name, maximumPixels);
   return turned(image, orientationOf(bytes, readImageHeader(bytes, name).type));
 }

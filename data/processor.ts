@@ -4,7 +4,7 @@
  *
  * Source: nanoVLM v0.1, data/processors.py and data/datasets.py.
  */
-import { decodeUpright } from "./image.ts";
+import { decodeImage } from "./image.ts";
 import { resize } from "./resize.ts";
 import { overWhite, placeOnCanvas, type RgbImage } from "./rgb_image.ts";
 
@@ -107,7 +107,7 @@ export class ImageProcessor {
    * @throws {RangeError} when its declared size is absurd
    */
   async square(image: Uint8Array | RgbImage, name: string): Promise<RgbImage> {
-    const decoded = image instanceof Uint8Array ? await decodeUpright(image, name) : image;
+    const decoded = image instanceof Uint8Array ? await decodeImage(image, name) : image;
     const opaque = this.#settings.image_alpha === "white" ? overWhite(decoded) : decoded;
     return this.#settings.image_fit === "pad"
       ? this.#padded(opaque)

@@ -6,7 +6,7 @@
  */
 import { IGNORED_LABEL, type ReadySample, type VQACollator } from "../data/collator.ts";
 import type { Dataset, Row, Turn } from "../data/datasets.ts";
-import { decodeUpright } from "../data/image.ts";
+import { decodeImage } from "../data/image.ts";
 import { readImageHeader } from "../data/image_header.ts";
 import { encodePng } from "../data/png_encoder.ts";
 import { mmstarPrompt } from "../data/processor.ts";
@@ -92,7 +92,7 @@ type Place = SampleTools & { readonly row: number; readonly format: Dataset["for
 async function toSample({ image: given, imageName, turns }: Row, place: Place) {
   const { row, collator, questionsPerRow } = place;
   const file = given instanceof Uint8Array ? given : undefined;
-  const picture = given instanceof Uint8Array ? await decodeUpright(given, imageName) : given;
+  const picture = given instanceof Uint8Array ? await decodeImage(given, imageName) : given;
   const image = await collator.imageProcessor.square(picture, imageName);
   const shown = turns.slice(0, questionsPerRow === "first" ? 1 : MOST_TURNS);
   return {

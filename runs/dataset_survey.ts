@@ -8,7 +8,7 @@ import { encodeTurn } from "../data/collator.ts";
 import { type Dataset, type DatasetPart, rowName } from "../data/dataset.ts";
 import type { Row, Turn } from "../data/datasets.ts";
 import { HubError } from "../data/hub.ts";
-import { decodeUpright } from "../data/image.ts";
+import { decodeImage } from "../data/image.ts";
 import { readImageHeader } from "../data/image_header.ts";
 import { PictureError } from "../data/record_fields.ts";
 import { Random } from "../data/random.ts";
@@ -199,7 +199,7 @@ class Scan {
     const { types, bytes, sizes } = this.#pictures;
     try {
       const isFile = image instanceof Uint8Array;
-      const { width, height } = isFile ? await decodeUpright(image, imageName) : image;
+      const { width, height } = isFile ? await decodeImage(image, imageName) : image;
       const type = isFile ? readImageHeader(image, imageName).type : "drawn";
       types.set(type, (types.get(type) ?? 0) + 1);
       if (isFile) bytes.add(image.length);

@@ -4,7 +4,7 @@
  * Between eval.ts's answers and train.ts's report. Ours.
  */
 import type { Samples } from "../data/datasets.ts";
-import { decodeUpright } from "../data/image.ts";
+import { decodeImage } from "../data/image.ts";
 import { encodePng } from "../data/png_encoder.ts";
 import { denoCommand, printable } from "../data/terminal.ts";
 import { shellWord } from "./report.ts";
@@ -52,7 +52,7 @@ export async function savePicture(
   folder: string,
 ): Promise<string> {
   const { image, imageName } = await samples.at(index);
-  const picture = image instanceof Uint8Array ? await decodeUpright(image, imageName) : image;
+  const picture = image instanceof Uint8Array ? await decodeImage(image, imageName) : image;
   const path = `${folder}/example.png`;
   await Deno.writeFile(path, encodePng(picture));
   return path;

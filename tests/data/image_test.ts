@@ -1,6 +1,6 @@
 /** Tests of decoding: every kind of file against Pillow's pixels, and everything that is wrong. */
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
-import { decodeImage, type RgbImage } from "../../data/image.ts";
+import { decodeImage, decodePlain, type RgbImage } from "../../data/image.ts";
 import { Random } from "../../data/random.ts";
 import { STRUCTURES } from "./breakage.ts";
 import {
@@ -38,8 +38,8 @@ for (
     new URL("images/decoded_rgb.safetensors", GOLDEN),
   )
 ) {
-  Deno.test(`decodeImage() gives the golden pixels of ${name}`, async () => {
-    const image = await decodeImage(goldenImage(name), name);
+  Deno.test(`decodePlain() gives the golden pixels of ${name}`, async () => {
+    const image = await decodePlain(goldenImage(name), name);
     assertEquals([image.height, image.width, 3], shape);
     assertEquals(largestDifference(image, data), 0);
   });

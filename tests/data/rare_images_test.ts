@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { crc32 } from "node:zlib";
-import { decodeImage, decodeUpright, type RgbImage } from "../../data/image.ts";
+import { decodeImage, decodePlain, type RgbImage } from "../../data/image.ts";
 import { overWhite } from "../../data/rgb_image.ts";
 import { BREAKAGES, breakFile, type Structure } from "./breakage.ts";
 import { bytesOf, fromBase64, GOLDEN, goldenImage } from "./helpers.ts";
@@ -43,9 +43,9 @@ for (const [letter, kind] of Object.entries(KINDS)) {
     assert(ofKind.length > 0);
     for (const [name, { file, ...right }] of ofKind) {
       const bytes = fromBase64(file);
-      const upright = await decodeUpright(bytes, name);
+      const upright = await decodeImage(bytes, name);
       const found = {
-        plain: await summary(await decodeImage(bytes, name)),
+        plain: await summary(await decodePlain(bytes, name)),
         upright: await summary(upright),
         overWhite: await summary(overWhite(upright)),
       };
@@ -60,7 +60,7 @@ Deno.test("damaged EXIF data leave the picture as it is", async () => {
   for (const tiff of ["", "II", "II*\0\xff\xff\xff\xff", "MM\0*\0\0\0\x08\xff\xff", "rubbish"]) {
     const exif = bytesOf("\xff\xe1\0", [8 + tiff.length], "Exif\0\0", tiff);
     const file = bytesOf(jpeg.subarray(0, 2), exif, jpeg.subarray(2));
-    assertEquals((await decodeUpright(file, "photo")).data, data);
+    assertEquals((await decodeImage(file, "photo")).data, data);
   }
 });
 
@@ -69,7 +69,7 @@ Deno.test("XMP says the orientation where EXIF does not", async () => {
   const { width, height } = await decodeImage(jpeg, "photo");
   const xmp = 'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>';
   const file = bytesOf(jpeg.subarray(0, 2), "\xff\xe1\0", [2 + xmp.length], xmp, jpeg.subarray(2));
-  const turned = await decodeUpright(file, "photo");
+  const turned = await decodeImage(file, "photo");
   assertEquals([turned.width, turned.height], [height, width]);
 });
 

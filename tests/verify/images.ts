@@ -1,7 +1,7 @@
 /**
  * Golden pictures: decoding against Pillow's pixels, and resizing those pixels as nanoVLM v0.1 does.
  */
-import { decodeImage, type RgbImage } from "../../data/image.ts";
+import { decodePlain, type RgbImage } from "../../data/image.ts";
 import { toPixels } from "../../data/processor.ts";
 import { resize } from "../../data/resize.ts";
 import type { SafetensorsFile } from "../../model/safetensors.ts";
@@ -58,7 +58,7 @@ function readPicture(file: SafetensorsFile, name: string): RgbImage {
 
 async function compareDecoding(report: CaseReport, path: string, golden: RgbImage) {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const found = await decodeImage(Deno.readFileSync(path), name);
+  const found = await decodePlain(Deno.readFileSync(path), name);
   if (found.width !== golden.width || found.height !== golden.height) {
     throw new RangeError(
       `Cannot compare ${name}: it is ${found.width} x ${found.height}, expected ` +

@@ -1,7 +1,8 @@
 // Kills a training run at random moments, the writing of checkpoints included, resumes it each time, and compares what it
 // leaves with an uninterrupted run: deno run -A tests/kill.ts --kills 50
 // Not part of the suite, since it takes minutes; train_resume_test.ts does the same with a few kills.
-import { parseFlags, wholeNumber } from "../commands/flags.ts";
+import { type Command, runCommand } from "../commands/command.ts";
+import { type Arguments, type Flags, wholeNumber } from "../commands/flags.ts";
 import { Random } from "../data/random.ts";
 import { assertSameRun, assertWhole, resumableRun } from "./resume_helpers.ts";
 
@@ -197,13 +198,25 @@ function momentOf(out: string): string {
 }
 
 const FLAGS = {
-  "kills": { value: "N", number: wholeNumber(1), help: "how many" },
-  "steps": { value: "N", number: wholeNumber(3), help: "of a run" },
-  "seed": { value: "N", number: wholeNumber(0), help: "of the moments" },
-} as const;
+  "kills": { value: "N", number: wholeNumber(1), help: "how many (default: 50)" },
+  "steps": { value: "N", number: wholeNumber(3), help: "steps of a run (default: 24)" },
+  "seed": {
+    value: "N",
+    number: wholeNumber(0),
+    help: "another one kills at other moments (default: 0)",
+  },
+} as const satisfies Flags;
 
-if (import.meta.main) {
-  const args = parseFlags(Deno.args, FLAGS, []);
+/** The command. */
+export const COMMAND: Command<typeof FLAGS> = {
+  call: "deno run -A tests/kill.ts",
+  summary: "Kills training runs at random moments, resumes them, and compares what they leave.",
+  positionals: [],
+  flags: FLAGS,
+  run,
+};
+
+async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const begin = performance.now();
   const done = await killRuns({
     kills: args.number("kills") ?? 50,
@@ -223,3 +236,5 @@ if (import.meta.main) {
       `${Math.round((performance.now() - begin) / 1000)} s`,
   );
 }
+
+if (import.meta.main) Deno.exit(await runCommand(COMMAND, Deno.args));

@@ -101,6 +101,7 @@ export class Assistant implements Disposable {
       seed,
       eosTokenId: this.tokenizer.eosTokenId,
       onTokens: ([ids = []], [some = []]) => {
+        requireNumbers(some);
         probabilities.push(...some);
         // A model may know more ids than its tokenizer, which stand for nothing.
         for (const id of ids) if (id < this.tokenizer.vocabSize) take(decoder.push(id));
@@ -116,6 +117,15 @@ export class Assistant implements Disposable {
     this.model.destroy();
     this.model.device.destroy();
   }
+}
+
+/** @throws {RangeError} where a probability is none */
+function requireNumbers(probabilities: readonly number[]): void {
+  if (probabilities.every((probability) => probability >= 0)) return;
+  throw new RangeError(
+    "Cannot answer: the model gives NaN or infinity instead of numbers, expected finite ones; they are too large for its " +
+      "type (try --dtype f32), or it is broken (take an earlier checkpoint)",
+  );
 }
 
 /**

@@ -37,7 +37,8 @@ export interface GenerateOptions {
   readonly eosTokenId?: number;
   /**
    * Called with each row's new tokens as they come, and with the probability that the model gave to each, whatever was drawn
-   * from; the end token is not among the tokens, but its probability is among theirs.
+   * from; the end token is not among the tokens, but its probability is among theirs. It is -1 where the model gives NaN or
+   * infinity instead of numbers.
    */
   readonly onTokens?: (
     tokens: readonly (readonly number[])[],
@@ -90,7 +91,7 @@ export class Generator implements Disposable {
   /**
    * The new tokens of each row, up to and without the end token.
    *
-   * @throws {RangeError} where prompt and answer are longer than the model's context, or the model gives no numbers.
+   * @throws {RangeError} where prompt and answer are longer than the model's context.
    * @throws {DeviceError} {ShaderError}
    */
   async generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
@@ -118,7 +119,7 @@ export class Generator implements Disposable {
         for (let i = seen; i < made && !ended[b]; i++) {
           const at = i * batch.size + b;
           const token = history?.[at] ?? 0;
-          sure[b]?.push(checkedProbability(probabilities?.[at]));
+          sure[b]?.push(probabilities?.[at] ?? -1);
           if (token === eosTokenId) ended[b] = true;
           else answer.push(token);
         }
@@ -266,14 +267,6 @@ export class Generator implements Disposable {
   [Symbol.dispose](): void {
     this.destroy();
   }
-}
-
-function checkedProbability(probability = -1): number {
-  if (probability >= 0) return probability;
-  throw new RangeError(
-    "Cannot generate: the model gives NaN or infinity instead of numbers, expected finite ones; its weights are too " +
-      "large for its type (try --dtype f32), or it is broken (take an earlier checkpoint)",
-  );
 }
 
 /** Tokens of each row up to its last one that is no padding; all of them where everything is. */

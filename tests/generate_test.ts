@@ -80,7 +80,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "generate.ts says that there is no answer where the model ends at once",
+  name: "generate.ts says that there is no answer where the model ends at once or gives no numbers",
   ignore,
   fn: async () => {
     // All logits are 0, of which the first one is taken: the end.
@@ -91,6 +91,10 @@ Deno.test({
       assertEquals([code, stdout], [1, ""]);
       assertMatch(stderr, /Cannot answer: the model ends without a word/);
     }
+    const loud = await alteredModel("decoder.norm.weight", 3e38);
+    const { code, stdout, stderr } = await runScript("generate.ts", ...args.slice(0, 3), loud);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /Cannot answer: the model gives NaN or infinity/);
   },
 });
 

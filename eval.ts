@@ -91,7 +91,7 @@ async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   }
   const result = soFar();
   const allowed = badRowsShare(args);
-  const rows = samples.picturesOf(indices).size;
+  const rows = new Set(indices.map((index) => samples.locate(index).row)).size;
   requireFewBad(result.skipped, rows, allowed === undefined ? {} : { allowed });
   requireFinite(result);
 }

@@ -58,7 +58,8 @@ export function withInterval<T extends Score>(score: T): T & KnownScore {
 }
 
 /** How little an accuracy on so few questions tells, in words; "" where they are enough. */
-export function uncertaintyNote(questions: number, pictures: number): string {
+export function uncertaintyNote(questions: number, most: number): string {
+  const pictures = Math.min(most, questions); // some may be of rows that were left out
   if (questions >= FEW_QUESTIONS && pictures >= FEW_PICTURES || questions === 0) return "";
   const [low, high] = intervalOf({ correct: questions / 2, total: questions });
   const count = (n: number, what: string) =>

@@ -29,6 +29,7 @@ Deno.test("uncertaintyNote() says below 200 questions or 30 pictures how little 
   assertEquals(uncertaintyNote(200, 30), "");
   assertStringIncludes(uncertaintyNote(40, 40), "Only 40 questions about 40 pictures");
   assertStringIncludes(uncertaintyNote(40, 40), "about ±15 percentage points; smaller");
+  assertStringIncludes(uncertaintyNote(3, 9), "Only 3 questions about 3 pictures");
   assertStringIncludes(uncertaintyNote(1, 1), "Only 1 question about 1 picture:");
   assertStringIncludes(
     uncertaintyNote(400, 10),

@@ -44,7 +44,7 @@ export async function runCommand<F extends Flags>(
   command: Command<F>,
   args: readonly string[],
 ): Promise<number> {
-  if (args.includes("--help")) {
+  if (args.includes("--help") || args.includes("-h")) {
     console.log(helpText(command));
     return 0;
   }

@@ -32,6 +32,7 @@ Deno.test("report.ts says what is missing", async () => {
   assertStringIncludes(none.stderr, "found no DIR, expected <DIR…>");
   const help = await report("--help");
   assertStringIncludes(help.stdout, "Usage: deno task report <DIR…> [flags]");
+  assertEquals((await report("-h")).stdout, help.stdout);
   await Deno.remove(folder, { recursive: true });
 });
 

@@ -31,6 +31,8 @@ const DECODERS = {
   WebP: decodeWebp,
   TIFF: decodeTiff,
   BMP: decodeBmp,
+  HEIC: (bytes: Uint8Array) => decodeByMagick(bytes, "HEIC"),
+  AVIF: (bytes: Uint8Array) => decodeByMagick(bytes, "AVIF"),
 };
 
 /**
@@ -93,8 +95,8 @@ export async function decodePlain(
 }
 
 /**
- * Decodes a PNG, JPEG, WebP, GIF (its first frame), TIFF (its first picture) or BMP file, and turns
- * the picture as its EXIF orientation says.
+ * Decodes a PNG, JPEG, WebP, GIF (its first frame), TIFF (its first picture), BMP, HEIC or AVIF file,
+ * and turns the picture as its EXIF orientation says.
  *
  * @param bytes the whole file
  * @param name what to call the file in messages

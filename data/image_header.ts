@@ -3,7 +3,7 @@
  * Used by image.ts, so that a wrong or oversized file is refused before any memory is spent.
  *
  * Source: the PNG (3rd edition), JPEG (T.81 annex B), GIF89a, WebP (RFC 9649) and TIFF 6.0
- * specifications; of BMP the headers of OS/2 and Windows.
+ * specifications; of BMP the headers of OS/2 and Windows; of HEIC and AVIF ISO 23008-12.
  */
 
 import { whatIs } from "./file_kind.ts";
@@ -12,7 +12,7 @@ import { isCommonJpeg, readJpegFrame } from "./jpeg_header.ts";
 import { isPackedPlainly, readTiffTags, TAG } from "./tiff_tags.ts";
 
 /** The file types that `decodeImage()` reads. */
-export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP" | "TIFF" | "BMP";
+export type ImageType = "PNG" | "JPEG" | "GIF" | "WebP" | "TIFF" | "BMP" | "HEIC" | "AVIF";
 
 interface Size {
   /** Pixels per line. */
@@ -92,6 +92,17 @@ function bmpSize(view: DataView): Size | undefined {
   return { width: view.getUint32(18, true), height, bytesPerPixel };
 }
 
+/** The largest of the pictures in a file, which the others are tiles or previews of. */
+function heifSize(view: DataView, bytes: Uint8Array): Size | undefined {
+  const sizes: Size[] = [];
+  for (let at = bytes.indexOf(0x69); at >= 0; at = bytes.indexOf(0x69, at + 1)) {
+    if (at + 16 > bytes.length || view.getUint32(at) !== 0x69737065 /* "ispe" */) continue;
+    const [width, height] = [view.getUint32(at + 8), view.getUint32(at + 12)];
+    sizes.push({ width, height, bytesPerPixel: MAGICK });
+  }
+  return sizes.sort((a, b) => b.width * b.height - a.width * a.height)[0];
+}
+
 type SizeReader = (view: DataView, bytes: Uint8Array) => Size | undefined;
 
 /** The types by what whatIs() calls them. */
@@ -102,6 +113,8 @@ const TYPES: Readonly<Record<string, [ImageType, SizeReader]>> = {
   "a WebP file": ["WebP", webpSize],
   "a TIFF file": ["TIFF", tiffSize],
   "a BMP file": ["BMP", bmpSize],
+  "a HEIC file": ["HEIC", heifSize],
+  "an AVIF file": ["AVIF", heifSize],
 };
 
 /**
@@ -116,12 +129,12 @@ export function readImageHeader(bytes: Uint8Array, name: string): ImageHeader {
   const known = TYPES[kind];
   if (!known) {
     throw new SyntaxError(
-      `Cannot decode image "${name}": found ${kind}, expected a PNG, JPEG, GIF, WebP, TIFF or ` +
-        `BMP file. Convert it to one of these, such as by: magick FILE FILE.png`,
+      `Cannot decode image "${name}": found ${kind}, expected a PNG, JPEG, GIF, WebP, TIFF, ` +
+        `BMP, HEIC or AVIF file. Convert it to one of these, such as by: magick FILE FILE.png`,
     );
   }
   const [type, readSize] = known;
-  let found = `a ${type} file of ${bytes.length} bytes without a readable size in its header`;
+  let found = `${kind} of ${bytes.length} bytes without a readable size in its header`;
   try {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const size = readSize(view, bytes);

@@ -1,9 +1,11 @@
 /**
  * ImageMagick in WebAssembly, for the kinds of pictures that are too rare for a decoder of their
- * own: JPEG in CMYK or with odd sampling, BMP, and TIFF packed as a facsimile or as JPEG. It is
- * loaded when the first of them comes. Used by jpeg.ts, tiff.ts and image.ts.
+ * own: JPEG in CMYK or with odd sampling, BMP, HEIC, AVIF, and TIFF packed as a facsimile or as
+ * JPEG. It is loaded when the first of them comes. Used by jpeg.ts, tiff.ts and image.ts.
  *
- * Its JPEG and TIFF libraries are those of Pillow and give the same bytes.
+ * Its JPEG and TIFF libraries are those of Pillow and give the same bytes. Of a HEIC file, which
+ * plain Pillow cannot read, the pixels are pillow-heif's, some of them one level off; those of an
+ * AVIF file are up to 15 levels off Pillow's where colours change quickly.
  */
 import type { RgbImage } from "./rgb_image.ts";
 import { splitAlpha } from "./rgb_image.ts";
@@ -40,7 +42,7 @@ export function cmykToRgb(cmyk: Uint8Array, pixels: number): void {
  */
 export async function decodeByMagick(
   bytes: Uint8Array,
-  format: "JPEG" | "BMP" | "TIFF",
+  format: "JPEG" | "BMP" | "TIFF" | "HEIC" | "AVIF",
 ): Promise<RgbImage> {
   const { ColorSpace, MagickImage, MagickReadSettings } = await (loaded ??= load());
   const image = MagickImage.create();

@@ -75,8 +75,6 @@ const wrong: [string, Uint8Array, string][] = [
   ["empty.png", new Uint8Array(), "an empty file"],
   ["text.png", new TextEncoder().encode("This is not a picture: été."), "a text file"],
   ["noise.png", Uint8Array.of(0xfe, 0xdc, 0x00, 0x01, 0xff), "fe dc 00 01 ff"],
-  ["a.avif", text("\0\0\0\x20ftypavif\0\0\0\0"), "an AVIF file"],
-  ["a.heic", text("\0\0\0\x20ftypheic\0\0\0\0"), "a HEIC file"],
   ["a.mp4", text("\0\0\0\x20ftypisom\0\0\0\0"), "an MP4 or like file"],
   ["a.jxl", Uint8Array.of(0xff, 0x0a, 1, 2, 3), "a JPEG XL file"],
   [
@@ -91,7 +89,8 @@ for (const [name, bytes, found] of wrong) {
   Deno.test(`decodeImage() names ${name} and finds ${found}`, async () => {
     const error = await assertRejects(() => decodeImage(bytes, name), SyntaxError, found);
     assert(
-      error.message.includes(name) && error.message.includes("PNG, JPEG, GIF, WebP, TIFF or BMP"),
+      error.message.includes(name) &&
+        error.message.includes("PNG, JPEG, GIF, WebP, TIFF, BMP, HEIC or AVIF"),
     );
   });
 }

@@ -54,6 +54,21 @@ for (const [letter, kind] of Object.entries(KINDS)) {
   });
 }
 
+Deno.test("HEIC and AVIF files, as phones take pictures, are read upright", async () => {
+  const { files } = JSON.parse(Deno.readTextFileSync(new URL("heif_images.json", GOLDEN)));
+  // Libraries differ in how they spread a colour over the two by two pixels that it is stored for.
+  for (const [kind, mostLevels] of [["heic", 1], ["avif", 15]] as const) {
+    const { file, width, height, rgb } = files[kind];
+    const found = await decodeImage(fromBase64(file), kind);
+    assertEquals([found.width, found.height], [width, height]);
+    const levels = fromBase64(rgb).map((byte, i) => Math.abs(byte - found.data[i]!));
+    assert(Math.max(...levels) <= mostLevels, `${kind}: ${Math.max(...levels)} levels`);
+    const cut = fromBase64(file).subarray(0, 400);
+    await assertRejects(() => decodeImage(cut, kind), SyntaxError, "cut short");
+    await assertRejects(() => decodeImage(cut.subarray(0, 32), kind), SyntaxError, "in its header");
+  }
+});
+
 Deno.test("damaged EXIF data leave the picture as it is", async () => {
   const jpeg = goldenImage("5_photo.jpg");
   const { data } = await decodeImage(jpeg, "photo");

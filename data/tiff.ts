@@ -26,7 +26,7 @@ type Samples = ArrayLike<number>;
 
 /** The samples, `channels` for every pixel, as they are in the file, and the palette. */
 async function readSamples(bytes: Uint8Array) {
-  const { fromArrayBuffer } = await import("geotiff");
+  const { fromArrayBuffer } = await import("./tiff_packing.ts");
   const tiff = await fromArrayBuffer(bytes.slice().buffer);
   const image = await tiff.getImage(0);
   const samples = await image.readRasters({ interleave: true });

@@ -129,7 +129,8 @@ const UNKNOWN: Structure = {
 
 Deno.test("broken files of rare kinds are pictures or errors, and the next is as ever", async () => {
   const names = ["b2_rle8.bmp", "b2_24top.bmp", "c_j_cmyk_noadobe.jpg", "t_1_group4.tif"]
-    .concat("t_RGB_tiff_lzw.tif", "t_P_raw.tif", "t2_tile_be.tif", "t_RGB_jpeg.tif");
+    .concat("t_RGB_tiff_lzw.tif", "t_P_raw.tif", "t2_tile_be.tif", "t_RGB_jpeg.tif")
+    .concat("t2_tile_lzw_be.tif", "t_RGB_zstd.tif", "t2_pred_le.tif");
   const counts = { picture: 0, error: 0 };
   for (let i = 0; i < 240; i++) {
     const name = names[i % names.length]!;

@@ -48,7 +48,7 @@ export interface TrainConfig {
   readonly epochs: number;
   /** Whether to start from the model in `vlm_checkpoint_path`. */
   readonly resume_from_vlm_checkpoint: boolean;
-  /** Training data: files, folders, names on the Hub, separated by commas; "shapes" is the built-in data. */
+  /** Training data: files, folders, names on the Hub, separated by commas; "shapes" is built in. Empty where the user names it. */
   readonly train_dataset_path: string;
   /** Subsets of the last of them: configurations on the Hub, or subfolders. */
   readonly train_dataset_name: readonly string[];
@@ -258,6 +258,7 @@ export const presets: Readonly<Record<"quickstart" | "tiny" | "222m", Config>> =
       ...SMALL.train,
       lr_mp: 2e-3,
       lr_backbones: 2e-3,
+      train_dataset_path: "",
       train_dataset_name: [],
       test_dataset_path: null,
       batch_size: 32,

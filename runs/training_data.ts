@@ -9,6 +9,7 @@ import { type DatasetRevisions, resolveRevisions } from "../data/dataset_revisio
 import { type Dataset, type DatasetOptions, openDataset, Samples } from "../data/datasets.ts";
 import type { HubOptions } from "../data/hub.ts";
 import { Loader } from "../data/loader.ts";
+import { denoCommand } from "../data/terminal.ts";
 import { type Tokenizer, tokenizerFor } from "../data/tokenizer.ts";
 import type { Config, TrainConfig } from "../model/config.ts";
 import { type FrequentAnswers, frequentIn } from "./baseline.ts";
@@ -195,8 +196,15 @@ function sourceOptions(train: TrainConfig): DatasetOptions {
   };
 }
 
+/** @throws {Error} where no data is named */
 function trainingSpec(
   { train_dataset_path: path, train_dataset_name: names }: TrainConfig,
 ): string {
+  if (path === "") {
+    throw new Error(
+      `Cannot train: no data is named, expected --train-dataset with a folder, a file or a name on the Hub; a folder to ` +
+        `try is written by: ${denoCommand("task data shapes --export my-pictures")}`,
+    );
+  }
   return names.length === 0 ? path : `${path}:${names.join(",")}`;
 }

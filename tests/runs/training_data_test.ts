@@ -95,6 +95,7 @@ Deno.test("openTrainingData() joins subsets and sources, and holds out the last 
 
 Deno.test("openTrainingData() refuses what is not there, columns that no source has, and a single row", async () => {
   await assertRejects(() => open({ train_dataset_path: "./none" }), Error, '"./none"');
+  await assertRejects(() => open({ train_dataset_path: "" }), Error, "--train-dataset");
   await assertRejects(() => open({ val_dataset_path: "./none" }), Error, '"./none"');
   await assertRejects(() => open({ dataset_columns: ["image=none"] }), TypeError, "--columns");
   await assertRejects(() => open({ dataset_weights: [1, 2] }), RangeError, '"1, 2"');

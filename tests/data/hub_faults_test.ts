@@ -229,7 +229,7 @@ const cases: Case[] = [
     harms: [
       `http://127.0.0.1:${broken.port}/x?X-Amz-Signature=secret`,
       `http://user:Signature@127.0.0.1:${broken.port}/x`,
-      `http://nowhere.invalid/x?X-Amz-Signature=secret`,
+      `http://127.0.0.1:1/x?X-Amz-Signature=secret`,
     ].map((target) => redirectedTo(() => target)),
     options: toFile,
     expected: "expected an answer",

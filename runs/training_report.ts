@@ -35,7 +35,7 @@ export interface TrainingReport extends KnownScore {
   /** Pictures that the held-out questions are about. */
   readonly pictures: number;
   /** Held-out rows that cannot be read: their questions are left out. */
-  readonly left_out: readonly SkippedRow[];
+  readonly skipped: readonly SkippedRow[];
   /** Held-out questions that are too long for the model: they count as wrong. */
   readonly too_long: readonly SkippedRow[];
   /** By kind of question. */
@@ -76,7 +76,7 @@ export async function trainingReport(
     steps,
     best_step: best.step,
     ...withInterval(plainScore(validation)),
-    ...{ loss, labels, by_category, left_out: skipped, too_long },
+    ...{ loss, labels, by_category, skipped, too_long },
     pictures: heldOut.picturesOf(indices).size,
     test_accuracy: testAccuracy(test) ?? null,
     test_accuracy_greedy: test?.accuracy ?? null,
@@ -114,7 +114,7 @@ export function reportText(report: TrainingReport, columns: number = Infinity): 
     fold(`\nAccuracy ${scoreText(report)}, loss ${lossText(report)}`),
     ...(isKnown && isAboveBaseline(report) ? [fold(baselineNote(report))] : []),
     ...(note === "" ? [] : [fold(note)]),
-    ...count(report.left_out, "Left out, since they cannot be read: held-out rows"),
+    ...count(report.skipped, "Left out, since they cannot be read: held-out rows"),
     ...count(report.too_long, "Counted as wrong, since too long for the model: held-out questions"),
     `Training took ${megabytes(report.peak_bytes)} of GPU memory, of ${
       megabytes(report.planned_bytes)

@@ -156,8 +156,8 @@ Deno.test({
       const out = `${folder}/run`;
       const flags = [...resumableRun(out, 3), "--train-dataset", data];
       const flagsOfAll = [...flags, "--set", "data_cutoff_idx=null", "--set", "lm_max_length=40"];
-      const { total, correct, left_out, too_long, pictures } = await run(flagsOfAll);
-      assertEquals([total, left_out.length, too_long.length, pictures], [4, 1, 2, 5]);
+      const { total, correct, skipped, too_long, pictures } = await run(flagsOfAll);
+      assertEquals([total, skipped.length, too_long.length, pictures], [4, 1, 2, 5]);
       assert(correct <= 2);
       const evaluations = metricsOf(out).filter(({ accuracy }) => accuracy !== undefined);
       assertEquals(

@@ -3,10 +3,11 @@
  *
  * Beside commands/training_config.ts. Ours.
  */
+import { resolve } from "node:path";
 import { statOf } from "../data/pretrained.ts";
 import type { MemoryRequest } from "../model/plan_choice.ts";
 import { type SavedRun, savedRun } from "../model/trainer_state.ts";
-import { type Arguments, type Flags, wholeNumber } from "./flags.ts";
+import { type Arguments, type Flags, UsageError, wholeNumber } from "./flags.ts";
 import { newestUnfinished } from "./run_folders.ts";
 
 /** The flags. */
@@ -41,6 +42,7 @@ export const RESUME_FLAGS = {
  *
  * @param out where the run is if the flag does not say; where that does not either it is the newest unfinished one
  * @param preset of that
+ * @throws {UsageError} where it is in another folder than `out`
  * @throws {Error} where there is none
  * @throws {SyntaxError} where its state is damaged
  */
@@ -54,6 +56,12 @@ export function runToResume(
   const folder = asked !== "" ? asked.replace(/(?<=.)\/+$/, "") : out;
   if (folder === undefined) return newestUnfinished(preset);
   const saved = savedRun(folder);
+  if (saved && asked !== "" && out !== undefined && resolve(out) !== resolve(saved.out)) {
+    throw new UsageError(
+      `Cannot use --out ${out} with --resume=${asked}: a run goes on in its own folder, expected one of them; to keep that ` +
+        `folder as it is, copy it and resume the copy`,
+    );
+  }
   if (saved) return saved;
   throw new Error(
     `Cannot resume the run in "${folder}": ${

@@ -194,7 +194,9 @@ Deno.test("trainingRequest() takes a resumed run's settings and memory, and chan
   const out = await Deno.makeTempDir();
   await savedRunIn(out);
   for (
-    const flags of [["--resume", out], [`--resume=${out}/`], ["--resume", "--out", out]]
+    const flags of [["--resume", out], [`--resume=${out}/`], ["--resume", "--out", out], [
+      ...[`--resume=${out}/step-000004`, "--out", `${out}/`],
+    ]]
   ) {
     const found = await request(...flags, "--keep", "3");
     assertEquals([found.out, found.resume?.state.step, found.keep], [out, 4, 3]);
@@ -207,6 +209,8 @@ Deno.test("trainingRequest() takes a resumed run's settings and memory, and chan
       out,
     ]);
   }
+  const other = `a run goes on in its own folder`;
+  await assertRejects(() => request("--resume", out, "--out", `${out}-2`), UsageError, other);
   const changed = await request(
     ...["--resume", `${out}/step-000004`, "--seed", "7", "--recompute", "off", "--force"],
     ...["--micro-batch-size", "2", "--preset", "tiny", "--eval-limit", "5"],

@@ -54,7 +54,7 @@ export function kindOf(path: string): FileKind | undefined {
 
 /** Whether a file is a picture, by how its name ends. */
 export function isPicture(path: string): boolean {
-  return /\.(png|jpe?g|jfif|webp|gif|tiff?|bmp)$/i.test(path);
+  return /\.(a?png|jp(g|eg?)|jfif|mpo|webp|gif|tiff?|bmp|dib|hei[cf]|avif)$/i.test(path);
 }
 
 /** The part that a name such as "val" or "train" means. */
@@ -86,7 +86,5 @@ export function divideFiles(paths: readonly string[]): SplitFiles {
 
 /** Sorts pictures in folders of classes into parts, by folders above these. */
 export function dividePictures(paths: readonly string[]): SplitFiles {
-  const partAbove = (path: string) =>
-    path.split("/").slice(0, -2).map(partOf).findLast((part) => part !== undefined);
-  return divide(paths, partAbove);
+  return divide(paths, (path) => partOfPath(path.split("/").slice(0, -2).join("/")));
 }

@@ -191,6 +191,13 @@ Deno.test("the name of a picture's folder is its class, and of a folder above it
       "parts/train/cat/1.png": undefined,
       "parts/train/dev/1.png": undefined,
       "parts/val/cat/2.png": undefined,
+      "kaggle/training_set/training_set/cat/1.png": undefined,
+      "kaggle/training_set/training_set/dog/1.png": undefined,
+      "kaggle/test_set/test_set/cat/2.png": undefined,
+      "photos/cat/1.HEIC": undefined,
+      "photos/dog/1.avif": undefined,
+      "photos/dog/2.jpe": undefined,
+      "photos/dog/3.heif": undefined,
       "one/pictures/1.png": undefined,
       "none/readme.txt": "hello",
     });
@@ -200,6 +207,10 @@ Deno.test("the name of a picture's folder is its class, and of a folder above it
     }
     assertEquals(await rowsOf(`${dir}/parts`), ["What is it? -> cat", "What is it? -> dev"]);
     assertEquals(await rowsOf(`${dir}/parts`, "validation"), ["What is it? -> cat"]);
+    assertEquals(await rowsOf(`${dir}/kaggle`), ["What is it? -> cat", "What is it? -> dog"]);
+    assertEquals(await rowsOf(`${dir}/kaggle`, "test"), ["What is it? -> cat"]);
+    const photos = ["cat", "dog", "dog", "dog"].map((name) => `What is it? -> ${name}`);
+    assertEquals(await rowsOf(`${dir}/photos`), photos);
     await assertRejects(() => rowsOf(`${dir}/one`), Error, "no words about them");
     await assertRejects(() => rowsOf(`${dir}/none`), Error, '"readme.txt"');
   }));

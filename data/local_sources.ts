@@ -27,6 +27,11 @@ const STATE_FILE = "state.json";
 /** Beside pictures, the file that tells of them. */
 const METADATA_FILE = /(^|\/)metadata\.(jsonl|ndjson|json|csv|tsv|parquet)$/;
 
+/** How the name of a file begins that every training leaves in its folder, for TensorBoard. */
+const RUN_MARK = "events.out.tfevents.";
+/** What it leaves besides, where its folder is the data's. */
+const OF_A_RUN = /^((metrics|bad_rows)\.jsonl|examples?(\.png)?|step-\d+)$/;
+
 /** More files than this are no dataset's. */
 const MOST_FILES = 2_000_000;
 /** Folders in folders that are looked into; links can lead around in a ring. */
@@ -42,11 +47,17 @@ function isHidden(name: string): boolean {
   return name.startsWith(".") || name === "__MACOSX";
 }
 
-/** The paths of all files in a folder, with "/" between folders; hidden ones are left out. */
+/**
+ * The paths of all files in a folder, with "/" between folders; hidden ones and what training left
+ * are left out.
+ */
 async function filesIn(folder: string, depth: number = 0): Promise<string[]> {
   const files: string[] = [];
-  for await (const { name, isDirectory, isSymlink } of Deno.readDir(folder)) {
-    if (isHidden(name)) continue;
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  const isRun = entries.some(({ name }) => name.startsWith(RUN_MARK));
+  if (isRun && depth > 0) return [];
+  for (const { name, isDirectory, isSymlink } of entries) {
+    if (isHidden(name) || isRun && OF_A_RUN.test(name)) continue;
     const linked = isSymlink ? await Deno.stat(`${folder}/${name}`).catch(() => undefined) : {};
     if (linked === undefined) continue; // a link to nothing
     if (!(isDirectory || "isDirectory" in linked && linked.isDirectory)) files.push(name);
@@ -148,10 +159,13 @@ function sourceOf(name: string, folder: string, paths: readonly string[]): FileS
   );
 }
 
+function firstFolders(paths: readonly string[]): string[] {
+  return [...new Set(paths.flatMap((path) => path.includes("/") ? path.split("/", 1) : []))];
+}
+
 /** The folders that are configurations of a dataset: not parts, nor "data". */
 function configsOf(paths: readonly string[]): string[] {
-  const folders = paths.flatMap((path) => path.includes("/") ? path.split("/", 1) : []);
-  return [...new Set(folders)].filter((name) => name !== "data" && !partOf(name));
+  return firstFolders(paths).filter((name) => name !== "data" && !partOf(name));
 }
 
 async function openFolder(folder: string): Promise<FileSource> {
@@ -243,14 +257,12 @@ export async function openGlob(pattern: string): Promise<FileSource> {
  * @throws {Error} when one is missing or holds no files that can be read
  */
 export async function openFolders(path: string, configs: readonly string[]): Promise<FileSource[]> {
-  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
-  const visible = names.filter((name) => !isHidden(name)).sort();
-  const known = visible.filter((name) => Deno.statSync(`${path}/${name}`).isDirectory);
+  const known = firstFolders(await filesIn(path));
   const chosen = configs.flatMap((name) => name === "all" && !known.includes(name) ? known : name);
-  const missing = chosen.find((name) => !names.includes(name));
+  const missing = chosen.find((name) => !known.includes(name));
   if (missing !== undefined) {
     throw new Error(
-      `Cannot open dataset "${path}:${missing}": found no such folder in it, expected one of "${
+      `Cannot open dataset "${path}:${missing}": found no such folder with files, expected one of "${
         known.join(", ")
       }". Check the name.`,
     );

@@ -18,7 +18,8 @@ const KINDS: Readonly<Record<string, FileKind>> = {
   tsv: "csv",
 };
 /** What `datasets` and models leave beside data. */
-const NO_DATA = /(^|[/\\])(config|dataset_dict|dataset_infos?|state)\.json$/;
+const NO_DATA =
+  /(^|[/\\])((tokenizer_)?config|tokenizer|(trainer_)?state|dataset_dict|dataset_infos?)\.json$/;
 
 /** A kind of files. */
 export type FileKind = "parquet" | "arrow" | "json" | "csv" | "pictures";

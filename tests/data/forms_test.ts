@@ -242,6 +242,36 @@ Deno.test("folders of parts and of data are opened as a whole, hidden files are 
     await assertRejects(() => rowsOf(`${dir}/c/y`), PictureError, '".."');
   }));
 
+Deno.test("what training leaves in the data's folder is no data", () =>
+  inTemporaryFolder(async (dir) => {
+    const run = (folder: string) => ({
+      [`${folder}/events.out.tfevents.1.nanovlm`]: "",
+      [`${folder}/metrics.jsonl`]: "{}",
+      [`${folder}/config.json`]: "{}",
+      [`${folder}/tokenizer.json`]: "{}",
+      [`${folder}/example.png`]: undefined,
+      [`${folder}/examples/0.png`]: undefined,
+      [`${folder}/step-000001/trainer_state.json`]: "{}",
+    });
+    const csv = "image,question,answer\np.png,t,a\n";
+    write(dir, {
+      "pets/cat/1.png": undefined,
+      "pets/dog/2.png": undefined,
+      ...run("pets/run"),
+      "itself/cat/1.png": undefined,
+      "itself/dog/2.png": undefined,
+      ...run("itself"),
+      "configs/x/data.csv": csv,
+      "configs/y/data.csv": csv,
+      ...run("configs/run"),
+    });
+    const pets = ["What is it? -> cat", "What is it? -> dog"];
+    for (const spec of ["pets", "itself", "pets/**/*"]) {
+      assertEquals(await rowsOf(`${dir}/${spec}`), pets, spec);
+    }
+    assertEquals((await openDataset(`${dir}/configs:all`, "train")).rows, 2);
+  }));
+
 Deno.test("what datasets writes about classes gives numbers their names", () =>
   inTemporaryFolder(async (dir) => {
     const features = { label: { names: ["cat", "dog"], _type: "ClassLabel" } };

@@ -204,7 +204,7 @@ async function openInputs(request: TrainingRequest) {
   const data = await openTrainingData(ours, {
     ...(hub ? { hub } : {}),
     ...{ tokenizer, revisions: resume?.state.data.revisions },
-    isLengthOpen: open.includes("lm_max_length"),
+    open,
   });
   onError.move(); // nothing went wrong
   return { weights, tokenizerName, tokenizer, data };

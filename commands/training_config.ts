@@ -43,7 +43,7 @@ export interface TrainingRequest {
   /** The step in which to look at all tensors for numbers that are not finite, or all steps; none when absent. */
   readonly checked?: number | "all";
   /** Keys that were not set, so that the data or the number of steps decide; none when absent. */
-  readonly open?: readonly ("lm_max_length" | "eval_interval")[];
+  readonly open?: readonly ("lm_max_length" | "batch_size" | "eval_interval")[];
   /** Whether to take the fastest kernels measured on the device; fixed ones when absent. */
   readonly tuned?: boolean;
 }
@@ -112,6 +112,7 @@ function openKeys(
   const isLengthOpen = checkpoint === undefined && !hasOwnData && !isSet("lm_max_length");
   return [
     ...(isLengthOpen ? ["lm_max_length" as const] : []),
+    ...(hasOwnData || isSet("batch_size") ? [] : ["batch_size" as const]),
     ...(hasOwnSteps || isSet("eval_interval") ? [] : ["eval_interval" as const]),
   ];
 }

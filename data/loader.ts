@@ -71,7 +71,8 @@ export class Loader implements Disposable {
   readonly samples: number;
   /** Number of batches of an epoch. */
   readonly batchesPerEpoch: number;
-  readonly #batchSize: number;
+  /** Samples of a batch. */
+  readonly batchSize: number;
   readonly #allowedBadRows: number;
   readonly #source: BatchSource;
   /** Batches to keep under way while the consumer is busy. */
@@ -91,7 +92,7 @@ export class Loader implements Disposable {
   private constructor(options: LoaderOptions, source: BatchSource, workers: number) {
     this.samples = source.samples;
     this.batchesPerEpoch = Math.floor(source.samples / options.batchSize);
-    this.#batchSize = options.batchSize;
+    this.batchSize = options.batchSize;
     this.#allowedBadRows = options.allowedBadRows ?? ALLOWED_BAD_ROWS;
     this.#source = source;
     this.#ahead = (options.prefetchBatches ?? 2) * workers;
@@ -118,8 +119,8 @@ export class Loader implements Disposable {
     if (loader.batchesPerEpoch === 0) {
       loader.close();
       throw new RangeError(
-        `Cannot open loader: found ${loader.samples} samples in "${options.dataset}", expected at ` +
-          `least one batch of ${options.batchSize}. Choose a smaller batch size.`,
+        `Cannot train in steps of ${options.batchSize} questions: found ${loader.samples} to train on in ` +
+          `"${options.dataset}", expected as many as a step takes. Take more data, or --batch-size ${loader.samples}.`,
       );
     }
     return loader;
@@ -138,7 +139,7 @@ export class Loader implements Disposable {
   /** The place of the batch that `next()` returns next. */
   state(): LoaderState {
     const epoch = Math.floor(this.#next / this.batchesPerEpoch);
-    const index = (this.#next % this.batchesPerEpoch) * this.#batchSize;
+    const index = (this.#next % this.batchesPerEpoch) * this.batchSize;
     return { seed: this.#seed, epoch, index };
   }
 
@@ -148,15 +149,13 @@ export class Loader implements Disposable {
    * @throws {RangeError} when the place is not the beginning of a batch of this loader
    */
   restore({ seed, epoch, index }: LoaderState): void {
-    const batch = index / this.#batchSize;
+    const batch = index / this.batchSize;
     const whole = [seed, epoch, batch].every((value) => Number.isInteger(value) && value >= 0);
     if (!whole || batch >= this.batchesPerEpoch) {
       throw new RangeError(
         `Cannot restore loader: found seed "${seed}", epoch "${epoch}", index "${index}", expected ` +
-          `whole numbers, the index a multiple of ${this.#batchSize} below ` +
-          `${
-            this.batchesPerEpoch * this.#batchSize
-          }. The dataset or the batch size is another one.`,
+          `whole numbers, the index a multiple of ${this.batchSize} below ` +
+          `${this.batchesPerEpoch * this.batchSize}. The dataset or the batch size is another one.`,
       );
     }
     this.#seed = seed;

@@ -38,7 +38,7 @@ export interface TrainConfig {
   readonly data_cutoff_idx: number | null;
   /** Share of the pictures, of large data of the rows, that is held out to validate on. */
   readonly val_ratio: number;
-  /** Questions a step. */
+  /** Questions a step; unless it is set, `quickstart` and `tiny` take no more than data of one's own have. */
   readonly batch_size: number;
   /** Questions of the multiple-choice test at a time. */
   readonly mmstar_batch_size: number;

@@ -47,9 +47,9 @@ export function describe(
     ...Object.entries(data.revisions).map(([name, commit]) =>
       `Revision    ${commit.slice(0, 12)} of ${name}`
     ),
-    `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions, ${
-      (steps / batchesPerEpoch).toFixed(2)
-    } times through the data`,
+    `Steps       ${steps.toLocaleString("en")} steps of ${train.batch_size} questions${
+      train.batch_size === samples ? ", all there are" : ""
+    }, ${(steps / batchesPerEpoch).toFixed(2)} times through the data`,
     `Rows        ${rowsText(vlm.lm_max_length, data.facts)}`,
     `Tokenizer   ${vlm.lm_tokenizer}, ${vlm.lm_vocab_size.toLocaleString("en")} tokens`,
     ...[

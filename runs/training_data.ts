@@ -51,8 +51,8 @@ export interface TrainingDataOptions {
   readonly revisions?: DatasetRevisions | undefined;
   /** Of the model; opened by its name when absent. */
   readonly tokenizer?: Tokenizer;
-  /** Whether the data decide how long rows are. */
-  readonly isLengthOpen?: boolean;
+  /** Keys that the data decide: `lm_max_length`, and `batch_size` where there are fewer questions. */
+  readonly open?: readonly string[];
 }
 
 /**
@@ -75,7 +75,8 @@ export async function openTrainingData(
   const { spec, datasetOptions, plainOptions } = namesOf(train, revisions);
   const { onProgress: _, ...plainHub } = hub; // what was downloaded above the loader finds
   const loaded = { dataset: spec, datasetOptions: { ...datasetOptions, hub: plainHub } };
-  const { isLengthOpen = false } = options;
+  const { open = [] } = options;
+  const isLengthOpen = open.includes("lm_max_length");
   const origins = new Set(
     [spec, train.val_dataset_path ?? []].flat().flatMap(parseDatasetSpec).map(originOf),
   );
@@ -87,7 +88,11 @@ export async function openTrainingData(
     })
     : undefined;
   const maxLength = isLengthOpen && facts ? rowLength(facts.lengths) : vlm.lm_max_length;
-  const loader = await Loader.open({ ...loaded, ...loaderOptions({ vlm, train }), maxLength });
+  const wanted = loaderOptions({ vlm, train });
+  const batchSize = open.includes("batch_size")
+    ? await fittingBatch(opened.dataset, train)
+    : train.batch_size;
+  const loader = await Loader.open({ ...loaded, ...wanted, batchSize, maxLength });
   try {
     const evaluationSets = await openEvaluationSets(train, { ...plainOptions, hub });
     const fingerprint = origins.has("files") && facts ? facts.fingerprint : null;
@@ -99,6 +104,13 @@ export async function openTrainingData(
   }
 }
 
+/** Questions a step: all of them where they are fewer than `batch_size`. */
+async function fittingBatch(dataset: Dataset, train: TrainConfig): Promise<number> {
+  if (dataset.rows >= train.batch_size) return train.batch_size; // nothing to count
+  const { length } = await Samples.open(dataset, train.questions_per_row);
+  return Math.min(train.batch_size, length);
+}
+
 /** The number of steps, and the configuration with what it and the data decide, where that is left open. */
 export function settledConfig(
   { vlm, train }: Config,
@@ -106,12 +118,13 @@ export function settledConfig(
   open: readonly string[] = [],
 ): { config: Config; steps: number } {
   const steps = train.max_training_steps ?? train.epochs * loader.batchesPerEpoch;
+  const batched = { ...train, batch_size: loader.batchSize };
   const interval = open.includes("eval_interval")
-    ? evaluationInterval(train, steps, indices.length)
+    ? evaluationInterval(batched, steps, indices.length)
     : train.eval_interval;
   const config = {
     vlm: { ...vlm, lm_max_length: rowLength },
-    train: { ...train, eval_interval: interval },
+    train: { ...batched, eval_interval: interval },
   };
   return { config, steps };
 }

@@ -106,10 +106,16 @@ Deno.test("trainingRequest() leaves to data and steps what was not set, but for 
   const openOf = async (...flags: string[]) => (await request(...flags)).open;
   const mine = ["--train-dataset", "mine"];
   assertEquals(await openOf(), []);
-  assertEquals(await openOf(...mine), ["lm_max_length"]);
-  assertEquals(await openOf(...mine, "--max-steps", "20"), ["lm_max_length", "eval_interval"]);
+  assertEquals(await openOf(...mine), ["lm_max_length", "batch_size"]);
+  assertEquals(await openOf(...mine, "--batch-size", "8"), ["lm_max_length"]);
+  assertEquals(await openOf(...mine, "--max-steps", "20", "--batch-size", "8"), [
+    "lm_max_length",
+    "eval_interval",
+  ]);
   assertEquals(await openOf("--epochs", "2", "--eval-every", "5"), []);
-  assertEquals(await openOf("--preset", "tiny", ...mine, "--set", "lm_max_length=17"), []);
+  assertEquals(await openOf("--preset", "tiny", ...mine, "--set", "lm_max_length=17"), [
+    "batch_size",
+  ]);
   assertEquals(await openOf("--preset", "222m", ...mine, "--max-steps", "20"), []);
   const printed = JSON.parse(configJson(await request(...mine, "--epochs", "1")));
   assertEquals(["lm_max_length" in printed, "eval_interval" in printed], [false, false]);

@@ -255,7 +255,7 @@ for (const workers of [0, 1]) {
     await assertRejects(open({ tokenizer: "/no/such" }), Error, "/no/such");
     await assertRejects(open({ pictures: { vit_img_size: 0 } }), RangeError, "image size");
     await assertRejects(open({ maxLength: 0 }), RangeError, "maximum length");
-    await assertRejects(open({ batchSize: 41 }), RangeError, "40 samples");
+    await assertRejects(open({ batchSize: 41 }), RangeError, "found 40 to train on");
     await assertRejects(open({ batchSize: 0 }), RangeError, "batch size");
     await assertRejects(open({ seed: -1 }), RangeError, "seed");
   });

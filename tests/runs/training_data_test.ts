@@ -47,7 +47,9 @@ Deno.test("openTrainingData() gives rows the length that all questions need, whe
   const { vlm, train } = presets.quickstart;
   const open = async (isLengthOpen: boolean, path: string = folder) => {
     const mine = { ...train, batch_size: 2, train_dataset_path: path, data_workers: 0 };
-    const data = await openTrainingData({ vlm, train: mine }, { isLengthOpen });
+    const data = await openTrainingData({ vlm, train: mine }, {
+      open: isLengthOpen ? ["lm_max_length"] : [],
+    });
     const { length, cutRows } = await data.loader.next();
     data.loader.close();
     assertEquals([length, cutRows], [data.rowLength, 0]);
@@ -59,6 +61,25 @@ Deno.test("openTrainingData() gives rows the length that all questions need, whe
   assertEquals([length, ...(await open(true, `${folder}/train.parquet`)).slice(3)], [43, true]);
   assertEquals(await open(false, "shapes"), [46, 200, 1000, false], "what is drawn is known");
   assertEquals(await open(true, "shapes"), [43, 200, 1000, false]);
+});
+
+Deno.test("openTrainingData() takes a smaller batch where there are fewer questions, unless its size is set", async () => {
+  const { vlm, train } = presets.quickstart;
+  const config = (batch_size: number) => ({
+    vlm,
+    train: { ...train, batch_size, train_dataset_path: folder, max_training_steps: null },
+  });
+  for (const [size, taken] of [[64, 48], [40, 40], [8, 8]] as const) {
+    const data = await openTrainingData(config(size), { open: ["batch_size"] });
+    data.loader.close();
+    const { config: { train: { batch_size } }, steps } = settledConfig(config(size), data);
+    assertEquals([batch_size, steps], [taken, 5 * Math.floor(48 / taken)]);
+  }
+  await assertRejects(
+    () => openTrainingData(config(64)),
+    RangeError,
+    `found 48 to train on in "${folder}", expected as many as a step takes. Take more data, or --batch-size 48.`,
+  );
 });
 
 Deno.test("openTrainingData() takes one question a row where the configuration says so", async () => {

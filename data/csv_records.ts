@@ -46,6 +46,11 @@ class CsvScanner implements Scanner {
     return this.places.length;
   }
 
+  /** Whether a quote is not closed so far. */
+  get isQuoted(): boolean {
+    return this.#isQuoted;
+  }
+
   take(bytes: Uint8Array, offset: number): void {
     for (let at = 0; at < bytes.length; at++) {
       const byte = bytes[at] ?? 0;
@@ -128,6 +133,13 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
   const separator = separatorOf(new TextDecoder().decode(start));
   const scanner = new CsvScanner(separator);
   await scanText(name, file, scanner);
+  if (scanner.isQuoted) {
+    const { line } = scanner.places.at(scanner.found - 1);
+    throw new SyntaxError(
+      `Cannot read "${name}": found a quote in the row on line ${line} that is never closed, so that ` +
+        `all rows behind it are in it, expected its end. Close it there.`,
+    );
+  }
   const lines = { name, file, places: scanner.places, expected: "names of columns" };
   const parseNames = (text: string) => ({ names: valuesOf(text, separator) });
   const { names } = await readText({ ...lines, parse: parseNames }, 0);
@@ -142,7 +154,7 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
  * Finds the records of CSV and TSV files; commas, semicolons or tabs are between values.
  *
  * @param files in order
- * @throws {SyntaxError} when a file holds no good record
+ * @throws {SyntaxError} when a file holds no good record, or a quote that is never closed
  */
 export async function openCsv(files: readonly DataFile[]): Promise<RecordSource> {
   return await openTextRecords(await mapSome(files, 2, index));

@@ -10,15 +10,19 @@ export class PictureError extends TypeError {
 }
 
 function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return "nothing";
+  if (value === null || value === undefined || Number.isNaN(value)) return "nothing";
+  if (typeof value === "number" || typeof value === "bigint") return `the number ${value}`;
   if (typeof value === "object") return Array.isArray(value) ? "a list" : "a struct";
   return `a value of type ${typeof value}`;
 }
 
-/** The known name that a wrong one was perhaps meant to be. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+/** The known name that a wrong one was perhaps meant to be; at most so many letters differ. */
+export function nearest(
+  name: string,
+  known: readonly string[],
+  most: number = Math.ceil(name.length / 3),
+): string | undefined {
   const lower = new Map(known.map((one) => [one.toLowerCase(), one]));
-  const most = Math.ceil(name.length / 3);
   const found = closestMatch(name.toLowerCase(), [...lower.keys()], { maxDistance: most });
   return found === undefined ? undefined : lower.get(found);
 }
@@ -33,7 +37,7 @@ export function missingText(names: readonly string[], there: readonly string[]):
 
 /** What is said of a field of the wrong kind. */
 function wrong(field: string, value: unknown, expected: string, record?: DataRecord): string {
-  const other = record && value === undefined ? nearest(field, Object.keys(record)) : undefined;
+  const other = record && !(field in record) ? nearest(field, Object.keys(record)) : undefined;
   const hint = other === undefined ? "" : `. Is it called "${other}" there?`;
   return `Cannot read field "${field}": found ${kindOf(value)}, expected ${expected}${hint}`;
 }

@@ -120,17 +120,32 @@ function messageTurns(record: DataRecord, reading: Reading): LabelledTurn[] {
   return labelled(turnsOf(readList(record, messages), messages), labelOf(record, reading));
 }
 
-/** The answer in words; a number where there are choices is the place of one of them. */
+/**
+ * The answer in words. A number where there are choices is the place of one of them, or one of them
+ * itself: where they are numbers, or texts of numbers that are no places.
+ */
 function readAnswer(
   record: DataRecord,
   { found: { answer = "answer" }, classes }: Reading,
 ): string {
   const value = record[answer];
   const choices = record["choices"] ?? record["options"];
-  const isPlace = Array.isArray(choices) && /^(number|bigint)$/.test(typeof value);
-  const text = isPlace ? textOf(choices[Number(value)]) : answerOf(value, classes.get(answer));
+  const isNumber = /^(number|bigint)$/.test(typeof value);
+  let names = classes.get(answer);
+  if (isNumber && Array.isArray(choices)) {
+    names = choices.map((choice) => answerOf(choice) ?? "");
+    const areValues = textOf(choices[0]) === undefined ||
+      names.every((name) => !(Number(name) in choices));
+    if (areValues && names.includes(String(value))) return String(value);
+  }
+  const text = answerOf(value, names);
   if (text !== undefined) return text;
-  throw wrongField(answer, value, "text, a number or a list of them", record);
+  const expected = isNumber && names
+    ? `a number from 0 to ${names.length - 1}${
+      Number(value) === -1 ? ": -1 stands for no label" : ""
+    }`
+    : "text, a number or a list of them";
+  throw wrongField(answer, value, expected, record);
 }
 
 /** One question with its answer; in TRL's form of messages perhaps several. */
@@ -237,7 +252,7 @@ export function recognize(
   // Without a question only what is called like a class is one.
   const { answer: _, ...others } = fields;
   const found: Found = isAsked
-    ? fields
+    ? { ...fields.caption === undefined ? {} : { answer: fields.caption }, ...fields }
     : label === undefined
     ? others
     : { ...others, answer: label };
@@ -263,8 +278,14 @@ export function recognize(
     hasFilter,
     isMapped,
     asked: kind.asked,
-    turns: (record, index) =>
-      kind.turns(record, { found, classes, index }).filter((_, turn) => isGood(record, turn)),
+    turns: (record, index) => {
+      const turns = kind.turns(record, { found, classes, index });
+      const isBlank = ({ answer }: LabelledTurn) => answer.trim() === "";
+      if (turns.length > 0 && turns.every(isBlank)) {
+        throw wrongField(columnsOfKind.at(-1) ?? "answer", undefined, "an answer");
+      }
+      return turns.filter((turn, at) => !isBlank(turn) && isGood(record, at));
+    },
     picture: (record) => {
       const image = images.find((column) => (record[column] ?? undefined) !== undefined);
       return image === undefined && messages !== undefined

@@ -84,11 +84,19 @@ Deno.test("a question and an answer are found by the common names, the likeliest
     [{ question: "q", answers: [{ answer: "b" }, { answer: "r" }, { answer: "r" }] }, "q -> r"],
     [{ question: "q", answers: { answer: ["b", "r", "r"], id: [1, 2, 3] } }, "q -> r"],
     [{ question: "q", answers: [{ answer: "b" }], multiple_choice_answer: "r" }, "q -> r"],
+    [{ question: "q", caption: "r" }, "q -> r"],
     [{ question: "q", answer: 1, choices: ["a", "r"] }, "q -> r"],
+    // Numbers among the choices: a place, or one of them where it can be no place.
+    [{ question: "q", answer: 1, choices: ["1", "3"] }, "q -> 3"],
+    [{ question: "q", answer: 1, choices: [10, 20] }, "q -> 20"],
+    [{ question: "q", answer: 2, choices: [1, 2, 3] }, "q -> 2"],
+    [{ question: "q", answer: 20, choices: ["10", "20"] }, "q -> 20"],
   ];
   for (const [record, row] of cases) {
     assertEquals(await oneRow({ ...record, ...IMAGE }), row, JSON.stringify(record));
   }
+  const outside = () => oneRow({ ...IMAGE, question: "q", answer: 2, choices: ["1", "2"] });
+  await assertRejects(outside, TypeError, "found the number 2, expected a number from 0 to 1");
 });
 
 Deno.test("an answer can be a number, a truth value or a list, and nothing that has no words", async () => {
@@ -98,14 +106,13 @@ Deno.test("an answer can be a number, a truth value or a list, and nothing that 
     [true, "true"],
     [["a", "b", "b"], "a"],
     [[2, 1], "2"],
-    ["", ""],
     ["[0.1, 0.2]", "[0.1, 0.2]"], // a text that looks like a list
     [[["a"]], "a"],
   ];
   for (const [answer, text] of cases) {
     assertEquals(await oneRow({ ...IMAGE, question: "q", answer }), `q -> ${text}`);
   }
-  for (const answer of [null, [], {}, [null]]) {
+  for (const answer of [null, [], {}, [null], "", " \n"]) {
     await assertRejects(() => oneRow({ ...IMAGE, question: "q", answer }), TypeError, '"answer"');
   }
 });
@@ -138,6 +145,8 @@ Deno.test("messages of OpenAI, TRL, LLaVA and ShareGPT become questions with ans
     [{ ...IMAGE, texts: [{ user: "<image>q", assistant: "<image>" }] }, "q -> <image>"],
     [{ ...IMAGE, conversations: { from: ["human", "gpt"], value: ["q", "a"] } }, "q -> a"],
     [{ ...IMAGE, question: "In <image 1>, what?", answer: "a" }, "In , what? -> a"],
+    // Who gives no answer teaches none.
+    [{ ...IMAGE, messages: [ask("q"), say(" "), ask("r"), say("b")] }, "r -> b"],
   ];
   for (const [record, row] of cases) {
     assertEquals(await oneRow(record), row, JSON.stringify(record).slice(0, 200));
@@ -175,6 +184,11 @@ Deno.test("captions are asked for in several ways, classes in one, and the datas
     const both = await openDataset(`${dir}/e,${dir}/d`, "train");
     assertEquals(both.notes!.length, 2);
     await assertRejects(() => openDataset(`${dir}/f`, "train"), TypeError, "image, label, text");
+    await assertRejects(
+      () => openDataset(`${dir}/f`, "train"),
+      TypeError,
+      'Either of "text" and "l',
+    );
     const columns = { answer: "label" };
     assertEquals((await openDataset(`${dir}/f`, "train", { columns })).rows, 1);
   }));
@@ -291,7 +305,7 @@ Deno.test("what datasets writes about classes gives numbers their names", () =>
     const dataset = await openDataset(`${dir}/a.parquet`, "train");
     assertEquals((await dataset.row(0)).turns[0]!.answer, "dog");
     assertEquals((await dataset.row(1)).turns[0]!.answer, "cat");
-    await assertRejects(async () => await dataset.row(2), TypeError, '"label"'); // no class
+    await assertRejects(async () => await dataset.row(2), TypeError, "-1 stands for no label");
     for (const other of ["{", "[]", '{"info": 7}']) {
       write(other);
       const numbers = await openDataset(`${dir}/a.parquet`, "train");
@@ -347,6 +361,16 @@ Deno.test("a misspelt key or path is told with what was perhaps meant", () =>
     const flat = () =>
       openDataset(`${dir}/flat.parquet`, "train", { columns: { image: "photogr" } });
     await assertRejects(flat, TypeError, 'did you mean "photograph"?');
+    const hint = async (names: string[]) => {
+      writeColumns(`${dir}/flat.parquet`, names.map((name) => ({ name, data: [PNG] })));
+      const error = await assertRejects(
+        () => openDataset(`${dir}/flat.parquet`, "train"),
+        TypeError,
+      );
+      return /Perhaps (.*?)\. /.exec(error.message)?.[1];
+    };
+    assertEquals(await hint(["frage", "image_id", "fine_label", "id"]), undefined);
+    assertEquals(await hint(["imgae", "id"]), '"image" instead of "imgae"');
     assertThrows(() => parseColumns(["imgae=a"]), TypeError, 'Did you mean "image=a"?');
     await assertRejects(() => openDataset(`${dir}/flat.parquet`, "train"), TypeError, "--columns");
   }));

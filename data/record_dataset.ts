@@ -3,7 +3,7 @@
  *
  * Source: nanoVLM v0.1, data/datasets.py: of several pictures the first counts.
  */
-import { classNames, KNOWN_NAMES } from "./columns.ts";
+import { CLASSES, classNames, columnOf, findFields, KNOWN_NAMES } from "./columns.ts";
 import type { Dataset, Row, RowGroup, Turn } from "./dataset.ts";
 import type { ColumnNames, DatasetOptions } from "./dataset_options.ts";
 import { questionCategory } from "./question_category.ts";
@@ -225,13 +225,23 @@ function unknownSchema(
   names: ColumnNames,
 ): TypeError {
   const hints = columns.flatMap((column) => {
-    const known = KNOWN_NAMES.includes(column) ? undefined : nearest(column, KNOWN_NAMES);
-    return known === undefined ? [] : [`"${known}" instead of "${column}"`];
+    const most = Math.min(2, Math.ceil(column.length / 3));
+    const known = KNOWN_NAMES.includes(column) ? undefined : nearest(column, KNOWN_NAMES, most);
+    // Who slips gets the first letter right: "frage" is no slip of "image".
+    const isSlip = known !== undefined && known[0] === column[0]?.toLowerCase();
+    return isSlip ? [`"${known}" instead of "${column}"`] : [];
   });
+  const { caption, question } = findFields(columns, {});
+  const label = columnOf(columns, CLASSES);
+  const both = caption !== undefined && label !== undefined && question === undefined
+    ? ` Either of "${caption}" and "${label}" could be the answer, the first also the question.`
+    : "";
   return new TypeError(
     `Cannot open dataset "${name}": found columns "${columns.join(", ")}", expected ` +
       `${KNOWN_SCHEMAS}.${hints.length > 0 ? ` Perhaps ${hints.join(", ")}.` : ""}` +
-      `${missingText(Object.values(names), columns)} Say which columns hold them, as with: ` +
+      `${both}${
+        missingText(Object.values(names), columns)
+      } Say which columns hold them, as with: ` +
       `--columns image=COLUMN,question=COLUMN,answer=COLUMN`,
   );
 }

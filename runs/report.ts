@@ -20,9 +20,10 @@ export function intervalText(score: Score): string {
   return `${(100 * low).toFixed(1)}–${percent(high)}`;
 }
 
-/** "62.5 % (125 of 200, 95 % interval 55.6–68.9 %), baseline 40.0 %". */
+/** "62.5 % (125 of 200, 95 % interval 55.6–68.9 %), baseline 40.0 %"; "unknown" where nothing was asked. */
 export function scoreText(score: Score): string {
   const { accuracy, correct, total, baseline_accuracy: baseline } = score;
+  if (total === 0) return "unknown";
   const of = `${correct.toLocaleString("en")} of ${total.toLocaleString("en")}`;
   return `${percent(accuracy)} (${of}, 95 % interval ${intervalText(score)})` +
     (baseline === undefined ? "" : `, baseline ${percent(baseline)}`);

@@ -62,6 +62,9 @@ export interface TrainingReport extends KnownScore {
   readonly command: string;
 }
 
+/** Characters of a question or an answer that are shown. */
+const MOST_CHARACTERS = 200;
+
 /** The report of a run whose best model was asked all held-out questions; writes the picture that its command names. */
 export async function trainingReport(
   { steps, data: { heldOut, indices }, log: { seconds }, plan, best, peakBytes = 0 }: Run,
@@ -69,7 +72,8 @@ export async function trainingReport(
 ): Promise<Omit<TrainingReport, "pushed" | "push_error">> {
   const { loss, labels, by_category, skipped, too_long } = validation;
   const examples = chooseExamples(validation.answers);
-  const [first] = examples;
+  // One that fits into a line, if there is any.
+  const first = examples.find(({ question }) => question.length <= MOST_CHARACTERS) ?? examples[0];
   const picture = first ? await savePicture(heldOut, first.index, best.folder) : "PICTURE";
   return {
     out: best.folder,
@@ -88,9 +92,6 @@ export async function trainingReport(
     command: generateCommand(picture, first?.question ?? "QUESTION", best.folder),
   };
 }
-
-/** Characters of a question or an answer that are shown. */
-const MOST_CHARACTERS = 200;
 
 /** The report for people; sentences are broken behind at most `columns` characters. */
 export function reportText(report: TrainingReport, columns: number = Infinity): string {
@@ -121,13 +122,28 @@ export function reportText(report: TrainingReport, columns: number = Infinity): 
     } planned`,
     ...Object.entries(report.datasets).map(([name, score]) => fold(`${name}: ${scoreText(score)}`)),
     ...(test === null ? [] : [`Multiple-choice test by drawing: ${percent(test)}`]),
-    ...(lines.length === 0
-      ? []
-      : ["\nSome questions about pictures that it was not trained on:", ...lines]),
+    ...(lines.length === 0 ? [] : ["\nSome questions that it was not trained on:", ...lines]),
     `\nSaved in ${report.out}, with curves and answers in report.html. Try it:\n  ${report.command}`,
     ...(pushed === null ? [] : [`Pushed to ${pushed}`]),
-    ...(isAboveBaseline(report) ? [] : [fold(`\n${baselineNote(report, ADVICE)}`)]),
+    ...(report.total === 0
+      ? [fold(`\n${untestedText(report)}`)]
+      : isAboveBaseline(report)
+      ? []
+      : [fold(`\n${baselineNote(report, ADVICE)}`)]),
   ].join("\n");
+}
+
+/** Why nothing is known of the model. */
+function untestedText({ skipped }: TrainingReport): string {
+  const [first] = skipped;
+  return `Nothing could be tested: none of the ${
+    skipped.length.toLocaleString("en")
+  } held-out rows can be read` +
+    (first
+      ? `, the first of them ${printable(first.imageName)}: ${
+        printable(first.reason, MOST_CHARACTERS)
+      }`
+      : "");
 }
 
 /** What to look at where a run stayed at the baseline. */

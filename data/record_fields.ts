@@ -110,7 +110,7 @@ export function readList(record: DataRecord, field: string): unknown[] {
 export function mostFrequent<T>(values: readonly T[]): T | undefined {
   const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const most = Math.max(...counts.values());
+  const most = counts.values().reduce((most, count) => Math.max(most, count), 0);
   return [...counts].find(([, count]) => count === most)?.[0];
 }
 

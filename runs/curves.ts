@@ -43,7 +43,7 @@ export async function curvesSvg(
     "accuracy",
     evaluations.map(({ step, accuracy }) => [step, accuracy]),
   );
-  const last = Math.max(...[...losses, ...accuracies].map(({ step }) => step));
+  const last = [...losses, ...accuracies].reduce((most, { step }) => Math.max(most, step), 0);
   const panels = [
     ...(hasCurve(losses) ? [panel(losses, last, lossPanel(losses))] : []),
     ...(hasCurve(accuracies) ? [panel(accuracies, last, ACCURACY_PANEL)] : []),

@@ -260,7 +260,10 @@ class Scan {
       answerLengths: this.#answerLengths,
       pictures: this.#pictures,
       answers: sumsOf(kinds),
-      guessable: kinds.reduce((sum, its) => sum + Math.max(...its.values()), 0),
+      guessable: kinds.reduce(
+        (sum, its) => sum + its.values().reduce((a, b) => Math.max(a, b), 0),
+        0,
+      ),
       dropped: REASONS.flatMap((reason) => {
         const its = this.#dropped.get(reason);
         return its ? [{ reason, ...its }] : [];

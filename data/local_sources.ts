@@ -1,12 +1,12 @@
 /**
  * Datasets on this machine: a file, a folder of files, a folder that `datasets.save_to_disk` wrote,
- * or a pattern. Between dataset_spec.ts and datasets.ts.
- *
- * Source: the `datasets` library, Dataset.save_to_disk() and DatasetDict.save_to_disk().
+ * or a pattern. Between dataset_spec.ts and datasets.ts. Ours.
  */
 import { dirname, posix } from "node:path";
 import picomatch from "picomatch";
+import { cardConfigs, chooseConfigs, readCard } from "./card_configs.ts";
 import { localFile } from "./local_file.ts";
+import { savedSplits } from "./saved_dataset.ts";
 import type { FileSource } from "./sources.ts";
 import {
   divideFiles,
@@ -16,14 +16,11 @@ import {
   kindOf,
   KNOWN_ENDINGS,
   KNOWN_KINDS,
-  type PartName,
   partOf,
   type SplitFiles,
 } from "./split_files.ts";
 
-/** What save_to_disk() leaves beside the data. */
-const DICT_FILE = "dataset_dict.json";
-const STATE_FILE = "state.json";
+const CARD_FILE = "README.md";
 /** Beside pictures, the file that tells of them. */
 const METADATA_FILE = /(^|\/)metadata\.(jsonl|ndjson|json|csv|tsv|parquet)$/;
 
@@ -76,46 +73,6 @@ async function filesIn(folder: string, depth: number = 0): Promise<string[]> {
   return files.sort();
 }
 
-async function readObject(path: string): Promise<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(await Deno.readTextFile(path));
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read "${path}": found no JSON, expected what datasets wrote`, {
-      cause,
-    });
-  }
-  throw new SyntaxError(`Cannot read "${path}": found no object, expected what datasets wrote`);
-}
-
-/** The data files that save_to_disk() lists, in order. */
-async function savedFiles(folder: string): Promise<string[]> {
-  const { _data_files: listed } = await readObject(`${folder}/${STATE_FILE}`);
-  return (Array.isArray(listed) ? listed : []).map((entry: unknown) => {
-    const name = typeof entry === "object" && entry !== null && "filename" in entry
-      ? entry.filename
-      : undefined;
-    if (typeof name === "string" && !/[/\\]/.test(name)) return `${folder}/${name}`;
-    throw new SyntaxError(
-      `Cannot read "${folder}/${STATE_FILE}": found a data file ${
-        JSON.stringify(name)
-      }, expected ` +
-        `a file in that folder`,
-    );
-  });
-}
-
-/** A folder of several saved datasets, each of them a part. */
-async function savedParts(folder: string): Promise<SplitFiles> {
-  const { splits } = await readObject(`${folder}/${DICT_FILE}`);
-  const parts: Partial<Record<PartName, string[]>> = {};
-  for (const name of Array.isArray(splits) ? splits : []) {
-    const part = partOf(String(name));
-    if (part) parts[part] = await savedFiles(`${folder}/${name}`);
-  }
-  return parts;
-}
-
 function several(name: string, kinds: readonly FileKind[]): Error {
   return new Error(
     `Cannot open dataset "${name}": found ${kinds.join(" and ")} files, expected one kind. Name ` +
@@ -131,6 +88,13 @@ function sharedFolder(paths: readonly string[]): string {
   return first.slice(0, first.lastIndexOf("/", length - 1) + 1);
 }
 
+/** The paths of files in a folder from where the folder's own path begins. */
+function within(folder: string, splits: SplitFiles): SplitFiles {
+  return Object.fromEntries(
+    Object.entries(splits).map(([part, its]) => [part, its.map((path) => `${folder}/${path}`)]),
+  );
+}
+
 /** Files in a folder as a source: data of one kind, or else pictures in folders of their classes. */
 function sourceOf(name: string, folder: string, paths: readonly string[]): FileSource | undefined {
   const kindsOf = (some: readonly string[]) => new Set(some.flatMap((path) => kindOf(path) ?? []));
@@ -139,19 +103,17 @@ function sourceOf(name: string, folder: string, paths: readonly string[]): FileS
   const kinds = mixed.size > 1 ? kindsOf(paths.filter((path) => !/\.json$/i.test(path))) : mixed;
   const [kind] = kinds;
   if (kinds.size > 1) throw several(name, [...kinds]);
-  const within = (splits: SplitFiles): SplitFiles =>
-    Object.fromEntries(
-      Object.entries(splits).map(([part, its]) => [part, its.map((path) => `${folder}/${path}`)]),
-    );
   if (kind) {
     const files = paths.filter((path) => kindOf(path) === kind);
     const chosen = mixed === kinds ? files : files.filter((path) => !/\.json$/i.test(path));
-    return source(name, folder, kind, within(divideFiles(chosen)));
+    return source(name, folder, kind, within(folder, divideFiles(chosen)));
   }
   const pictures = paths.filter(isPicture);
   if (pictures.length === 0) return undefined;
   const classes = new Set(pictures.map((path) => path.split("/").at(-2)));
-  if (classes.size > 1) return source(name, folder, "pictures", within(dividePictures(pictures)));
+  if (classes.size > 1) {
+    return source(name, folder, "pictures", within(folder, dividePictures(pictures)));
+  }
   throw new Error(
     `Cannot open dataset "${name}": found ${pictures.length} pictures and no words about them, ` +
       `expected "metadata.jsonl" with file_name, question and answer for each, or a folder for ` +
@@ -170,10 +132,10 @@ function configsOf(paths: readonly string[]): string[] {
 
 async function openFolder(folder: string): Promise<FileSource> {
   const all = await filesIn(folder);
-  if (all.includes(DICT_FILE)) return source(folder, folder, "arrow", await savedParts(folder));
-  if (all.includes(STATE_FILE)) {
-    return source(folder, folder, "arrow", { whole: await savedFiles(folder) });
-  }
+  const saved = await savedSplits(folder, all);
+  if (saved) return source(folder, folder, "arrow", saved);
+  const [listed] = await openCard(folder, all, []);
+  if (listed) return listed;
   const data = all.filter((path) => kindOf(path));
   const metadata = data.filter((path) => METADATA_FILE.test(path));
   const beside = data.filter((path) => !path.includes("/"));
@@ -198,10 +160,35 @@ async function openFolder(folder: string): Promise<FileSource> {
 }
 
 /**
+ * The configurations that are asked for, by the card in a folder's README.md: those of the data
+ * beside it. None where it lists none.
+ */
+async function openCard(
+  folder: string,
+  all: readonly string[],
+  asked: readonly string[],
+): Promise<FileSource[]> {
+  const card = all.includes(CARD_FILE)
+    ? readCard(`${folder}/${CARD_FILE}`, await Deno.readTextFile(`${folder}/${CARD_FILE}`))
+    : {};
+  const configs = cardConfigs(card, all.filter((path) => kindOf(path)));
+  const isListed = (name: string) => name === "all" || configs?.byName.has(name);
+  if (!configs || !asked.every(isListed)) return [];
+  return chooseConfigs(folder, configs, asked).map((config) => {
+    const splits = configs.byName.get(config) ?? {};
+    const kinds = [...new Set(Object.values(splits).flat().flatMap((path) => kindOf(path) ?? []))];
+    const [kind = "pictures"] = kinds;
+    if (kinds.length > 1) throw several(folder, kinds);
+    const name = configs.byName.size > 1 ? `${folder}:${config}` : folder;
+    return source(name, folder, kind, within(folder, splits));
+  });
+}
+
+/**
  * Finds the files of a file or folder.
  *
  * @throws {Error} when there are none that can be read
- * @throws {SyntaxError} when what save_to_disk() wrote is damaged
+ * @throws {SyntaxError} when what save_to_disk() wrote, or the card, is damaged
  */
 export async function openPath(path: string): Promise<FileSource> {
   if ((await Deno.stat(path)).isDirectory) {
@@ -252,12 +239,16 @@ export async function openGlob(pattern: string): Promise<FileSource> {
 }
 
 /**
- * Opens what is in a folder by name, as a clone of a Hub dataset has it; "all" is every subfolder.
+ * Opens what is in a folder by name, as a clone of a Hub dataset has it: configurations of its card,
+ * or else subfolders; "all" is every one.
  *
  * @throws {Error} when one is missing or holds no files that can be read
  */
 export async function openFolders(path: string, configs: readonly string[]): Promise<FileSource[]> {
-  const known = firstFolders(await filesIn(path));
+  const all = await filesIn(path);
+  const listed = await openCard(path, all, configs);
+  if (listed.length > 0) return listed;
+  const known = firstFolders(all);
   const chosen = configs.flatMap((name) => name === "all" && !known.includes(name) ? known : name);
   const missing = chosen.find((name) => !known.includes(name));
   if (missing !== undefined) {

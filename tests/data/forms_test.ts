@@ -256,6 +256,42 @@ Deno.test("folders of parts and of data are opened as a whole, hidden files are 
     await assertRejects(() => rowsOf(`${dir}/c/y`), PictureError, '".."');
   }));
 
+Deno.test("the card of a clone says which files are of which configuration and part", () =>
+  inTemporaryFolder(async (dir) => {
+    const csv = (question: string) => `image,question,answer\np.png,${question},a\n`;
+    const card = (configs: string) => `---\nlicense: mit\nconfigs:\n${configs}---\n# Pets\n`;
+    const files = (train: string, test: string) =>
+      `  data_files:\n  - {split: train, path: ${train}}\n  - split: test\n    path: ["${test}"]\n`;
+    const deEn = { "en/train.csv": csv("t"), "en/test.csv": csv("u"), "de/train-1.csv": csv("d") };
+    write(dir, {
+      ...Object.fromEntries(
+        ["parts", "configs", "configs/en", "words"].map((folder) => [`${folder}/p.png`, undefined]),
+      ),
+      "parts/README.md": card(`- config_name: default\n${files("a.csv", "b.csv")}`),
+      "parts/a.csv": csv("t"),
+      "parts/b.csv": csv("u"),
+      "configs/README.md": card(
+        `- config_name: english\n  default: true\n${files("en/train*", "en/test*")}` +
+          `- config_name: de\n  data_dir: de\n`,
+      ),
+      ...Object.fromEntries(Object.entries(deEn).map(([name, text]) => [`configs/${name}`, text])),
+      "words/README.md": "---\nNot: a: card\n---\n",
+      "words/a.csv": csv("t"),
+      "bad/README.md": "---\nconfigs:\n- a: b: c\n---\n",
+      "bad/a.csv": csv("t"),
+    });
+    assertEquals(await rowsOf(`${dir}/parts`), ["t -> a"]);
+    assertEquals(await rowsOf(`${dir}/parts`, "test"), ["u -> a"]);
+    assertEquals(await rowsOf(`${dir}/configs`), ["t -> a"]);
+    assertEquals(await rowsOf(`${dir}/configs`, "test"), ["u -> a"]);
+    assertEquals(await rowsOf(`${dir}/configs:de`), ["d -> a"]);
+    assertEquals(await rowsOf(`${dir}/configs:en`, "test"), ["u -> a"]); // a folder
+    assertEquals(await rowsOf(`${dir}/configs:all`), ["t -> a", "d -> a"]);
+    assertEquals((await openDataset(`${dir}/configs`, "train")).name, `${dir}/configs:english`);
+    assertEquals(await rowsOf(`${dir}/words`), ["t -> a"]);
+    await assertRejects(() => rowsOf(`${dir}/bad`), SyntaxError, "README.md");
+  }));
+
 Deno.test("what training leaves in the data's folder is no data", () =>
   inTemporaryFolder(async (dir) => {
     const run = (folder: string) => ({

@@ -36,7 +36,7 @@ function contentOf(message: DataRecord): string {
   const text = textOf(content);
   if (text !== undefined) return text;
   if (!Array.isArray(content)) throw wrongField("content", content, "text or a list", message);
-  return content.map((value) => {
+  const words = content.map((value) => {
     if (typeof value === "string") return value;
     const part = readRecord(value, "content");
     const kind = textOf(part["type"]);
@@ -46,7 +46,8 @@ function contentOf(message: DataRecord): string {
       `Cannot read field "content": found a part of type "${kind}", expected "text", "image" or ` +
         `"image_url"`,
     );
-  }).join("");
+  });
+  return textOf(words.join("")) ?? "";
 }
 
 /**

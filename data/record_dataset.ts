@@ -249,12 +249,12 @@ function unknownSchema(
 /** Stands for the questions of a row that cannot be read. */
 const UNREADABLE: readonly Turn[] = [{ question: "", answer: "", category: "other" }];
 
-/** What `read` gives, or undefined where a field is of the wrong kind. */
+/** What `read` gives, or undefined where a field is of the wrong kind or too much. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (error instanceof TypeError) return undefined;
+    if (error instanceof TypeError || error instanceof RangeError) return undefined;
     throw error;
   }
 }

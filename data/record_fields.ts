@@ -4,6 +4,12 @@
 import { closestMatch } from "leven";
 import type { DataRecord } from "./records.ts";
 
+/** The longest text that is read as words, in characters, or bytes where it is not marked as text. */
+const LONGEST_TEXT = 100_000;
+/** The most messages, questions or answers in a row. */
+const MOST_ITEMS = 10_000;
+const LONGEST_PATH = 4096;
+
 /** A row's picture is missing, or not where the row says. */
 export class PictureError extends TypeError {
   override name = "PictureError";
@@ -52,10 +58,25 @@ export function wrongField(
   return new TypeError(wrong(field, value, expected, record));
 }
 
-/** The text that a value is, also where the file does not mark its bytes as text. */
-export function textOf(value: unknown): string | undefined {
+function atMost(length: number, most: number, unit: string): void {
+  if (length <= most) return;
+  throw new RangeError(`Cannot read a row: found ${length} ${unit}, expected at most ${most}`);
+}
+
+function decoded(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : undefined;
+}
+
+/**
+ * The text that a value is, also where the file does not mark its bytes as text.
+ *
+ * @throws {RangeError} when it is too long
+ */
+export function textOf(value: unknown): string | undefined {
+  const isText = typeof value === "string" || value instanceof Uint8Array;
+  if (isText) atMost(value.length, LONGEST_TEXT, "characters in a text");
+  return decoded(value);
 }
 
 /** @throws {TypeError} when it is no text */
@@ -79,7 +100,7 @@ export function isRecord(value: unknown): value is DataRecord {
 
 /** A list that stands in a text as JSON, as it has to in CSV. */
 function listInText(value: unknown): unknown {
-  const text = textOf(value);
+  const text = decoded(value);
   if (!text?.trimStart().startsWith("[")) return value;
   try {
     return JSON.parse(text);
@@ -88,12 +109,17 @@ function listInText(value: unknown): unknown {
   }
 }
 
-/** Records of lists of the same length are lists of records: `datasets` stores them so. */
+/**
+ * Records of lists of the same length are lists of records: `datasets` stores them so.
+ *
+ * @throws {RangeError} when a list is too long
+ */
 function listOf(value: unknown): unknown {
-  if (!isRecord(value)) return value;
-  const columns = Object.entries(value);
-  const [, first] = columns[0] ?? [];
-  if (!Array.isArray(first) || !columns.every(([, one]) => Array.isArray(one))) return value;
+  const columns = isRecord(value) ? Object.entries(value) : [];
+  const [, first] = columns[0] ?? ["", value];
+  if (Array.isArray(first)) atMost(first.length, MOST_ITEMS, "items in a list");
+  if (!isRecord(value) || !Array.isArray(first)) return value;
+  if (!columns.every(([, one]) => Array.isArray(one))) return value;
   return first.map((_, at) =>
     Object.fromEntries(columns.map(([name, one]) => [name, (one as unknown[])[at]]))
   );
@@ -145,11 +171,11 @@ export type Picture =
   | { readonly path: string };
 
 /** How picture files of a known type begin, in Base64: JPEG, PNG, GIF, WebP, BMP, TIFF. */
-const BASE64 = /^(\/9j\/|iVBORw0KGgo|R0lGOD|UklGR|Qk[\w+/]{4}A|SUkqA|TU0AK)[\w+/\s]{40,}={0,2}\s*$/;
+const BASE64 = /^(\/9j\/|iVBORw0KGgo|R0lGOD|UklGR|Qk[\w+/]{4}A|SUkqA|TU0AK)[\w+/\s]{40}/;
 
 /** The bytes in a "data:" URL or in plain Base64, or undefined where a text is neither. */
 function bytesIn(text: string, field: string): Uint8Array | undefined {
-  const [, base64 = BASE64.test(text) ? text : undefined] =
+  const [, base64 = BASE64.test(text) && !/[^\w+/=\s]/.test(text) ? text : undefined] =
     /^data:[^,]*;base64,(.*)$/is.exec(text) ?? [];
   try {
     return base64 === undefined ? undefined : Uint8Array.fromBase64(base64);
@@ -173,7 +199,12 @@ export function pictureOf(value: unknown, field: string, record?: DataRecord): P
   if (first instanceof Uint8Array && first.length > 0) return { bytes: first, path: "" };
   if (typeof first === "string") {
     const bytes = bytesIn(first, field);
-    return bytes ? { bytes, path: "" } : { path: first };
+    if (bytes) return { bytes, path: "" };
+    if (first.length <= LONGEST_PATH) return { path: first };
+    throw new PictureError(
+      `Cannot read field "${field}": found a text of ${first.length} characters, expected a path ` +
+        `of at most ${LONGEST_PATH}, or Base64 of a picture file`,
+    );
   }
   if (!isRecord(first)) throw new PictureError(wrong(field, first, "a picture", record));
   const path = textOf(first["path"]) ?? "";

@@ -162,7 +162,10 @@ function singleTurn(record: DataRecord, reading: Reading): LabelledTurn[] {
 /** Captions, each asked for in another way. */
 function captionTurns(record: DataRecord, { found, index }: Reading): LabelledTurn[] {
   const { caption = "caption" } = found;
-  const captions = [record[caption]].flat().map((one) => answerOf(one));
+  const value = record[caption];
+  const captions = (Array.isArray(value) ? readList(record, caption) : [value]).map((one) =>
+    answerOf(one)
+  );
   return captions.map((answer, at) => {
     if (answer === undefined) throw wrongField(caption, record[caption], "text", record);
     const question = CAPTION_QUESTIONS[(index + at) % CAPTION_QUESTIONS.length] ?? "";

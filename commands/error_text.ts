@@ -37,8 +37,8 @@ function shortened(text: string, most: number): string {
 export function errorText(error: unknown, hint: string, columns: number | undefined): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
   const line = printable(shortened(message, MOST_CHARACTERS).replaceAll(/\s*\n\s*/g, " "));
-  // No full stop behind a command, which would be copied with it.
-  const text = (line.endsWith(".") || COMMAND.test(line) ? line : `${line}.`) + hint;
+  // No full stop behind a question, nor behind a command, which would be copied with it.
+  const text = (/[.?!]$/.test(line) || COMMAND.test(line) ? line : `${line}.`) + hint;
   if (columns === undefined) return text;
   const [, words, command] = COMMAND.exec(text) ?? [];
   if (words === undefined || text.length <= columns) return folded(text, columns, INDENT);

@@ -7,6 +7,7 @@ const SECRET = "s3cr3tS3cr3t0123456789";
 Deno.test("errorText() is one line where nobody watches, with one full stop", () => {
   assertEquals(errorText(new Error("Cannot a:\n  found b"), "", undefined), "Cannot a: found b.");
   assertEquals(errorText(new Error("Cannot a."), " See: x", undefined), "Cannot a. See: x");
+  assertEquals(errorText(new Error('A "b"?'), "", undefined), 'A "b"?');
   assertEquals(errorText(new RangeError(""), "", undefined), "RangeError.");
   assertEquals(errorText("x\x1b[2J\u202e", "", undefined), "x\\u001b[2J\\u202e.");
   for (const command of ["deno task train --out C:\\a", "npx -y deno@2 run -A x.ts 'a; b'"]) {

@@ -171,9 +171,13 @@ export async function readPicture(path: string): Promise<RgbImage> {
     bytes = await Deno.readFile(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const found = cause instanceof Deno.errors.NotFound ? "no such file" : reason;
+    const found = cause instanceof Deno.errors.NotFound
+      ? "no such file"
+      : cause instanceof Deno.errors.IsADirectory
+      ? "a folder"
+      : reason;
     throw new Error(
-      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP, GIF, TIFF or BMP file; check the path`,
+      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file; check the path`,
       { cause },
     );
   }

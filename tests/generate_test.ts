@@ -234,8 +234,14 @@ const broken = await folderWith({
 
 for (
   const [why, script, args, code, message] of [
-    ["a missing image", "generate", ["/nowhere.png", "a?"], 1, /no such file/],
-    ["a folder as image", "generate", [broken, "a?"], 1, /Cannot read the image/],
+    ["a missing image", "generate", ["/nowhere.png", "a?"], 1, /no such file, .*HEIC or AVIF file/],
+    [
+      "a folder as image",
+      "generate",
+      [broken, "a?"],
+      1,
+      /found a folder, expected|": a folder, expected/,
+    ],
     ["no image file", "generate", [`${broken}/text.png`, "a?"], 1, /expected a PNG, JPEG/],
     ["an image cut short", "generate", [`${broken}/cut.png`, "a?"], 1, /damaged or cut short/],
     ["an image of no width", "generate", [`${broken}/zero.png`, "a?"], 1, /size of 0x/],

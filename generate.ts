@@ -15,6 +15,7 @@ import {
   wholeNumber,
 } from "./commands/flags.ts";
 import { newestCheckpoint, noteModel, VERIFY_FLAG } from "./commands/run_folders.ts";
+import { vqaPrompt } from "./data/processor.ts";
 import { printableLines, printLine } from "./data/terminal.ts";
 import type { SampleMode } from "./model/generator.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
@@ -106,6 +107,15 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
     if (!isJson && reply.text !== "" && reply.confidence < SURE) {
       console.error(`(not sure: ${Math.round(100 * reply.confidence)} %)`);
     }
+  }
+  const length = assistant.tokenizer.encode(vqaPrompt(question)).length;
+  const { lm_max_length: most } = assistant.model.config;
+  if (length >= most) {
+    console.error(
+      `(the answer may be nonsense: the question takes ${
+        length.toLocaleString("en")
+      } tokens, the model learned from at most ${most}, answer included)`,
+    );
   }
   const answers = replies.map(({ text }) => text);
   if (answers.every((text) => text === "")) {

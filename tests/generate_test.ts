@@ -240,7 +240,7 @@ for (
       "generate",
       [broken, "a?"],
       1,
-      /found a folder, expected|": a folder, expected/,
+      /": a folder, expected/,
     ],
     ["no image file", "generate", [`${broken}/text.png`, "a?"], 1, /expected a PNG, JPEG/],
     ["an image cut short", "generate", [`${broken}/cut.png`, "a?"], 1, /damaged or cut short/],
@@ -307,6 +307,28 @@ for (
     },
   });
 }
+
+Deno.test({
+  name: "generate.ts says where a question is longer than any that the model was trained on",
+  ignore,
+  fn: async () => {
+    for (const [question, isLong] of [["a".repeat(60), true], ["a?", false]] as const) {
+      const { code, stderr } = await runScript(
+        "generate.ts",
+        picture,
+        question,
+        "--checkpoint",
+        model,
+      );
+      assertEquals(code, 0, stderr);
+      assertEquals(
+        /the question takes \d+ tokens, the model learned from at most \d+,/.test(stderr),
+        isLong,
+        stderr,
+      );
+    }
+  },
+});
 
 Deno.test({
   name: "generate.ts answers a question longer than the context with one line",

@@ -126,17 +126,26 @@ async function openQuestions(
   const columns = requireColumns(args.text("columns"));
   const samples = await Samples.open(await openDataset(dataset, split, { columns, hub }), "all");
   const indices = Array.from({ length: samples.length }, (_, i) => i);
-  const what = `${dataset} (${split})${trainedNote(dir, dataset, samples.length)}`;
+  const what = `${dataset} (${split})${
+    trainedNote(dir, { dataset, split, questions: samples.length })
+  }`;
   return { samples, indices, what };
 }
 
-/** Whether the model's run may have trained on some of so many questions of a dataset: it held out fewer of the same one. */
-function trainedNote(dir: string, dataset: string, questions: number): string {
+/** Whether the model's run trained on some of so many questions of a dataset, or all: it held out fewer of the same one. */
+function trainedNote(
+  dir: string,
+  { dataset, split, questions }: { dataset: string; split: string; questions: number },
+): string {
   const { config, data } = savedRun(dir)?.state ?? {};
   const isSame = config?.train.train_dataset_path === dataset &&
     config.train.val_dataset_path === null;
-  return isSame && data && data.held_out < questions
-    ? ", on some of which it was trained; for the others leave --dataset out"
+  if (!isSame || !data) return "";
+  const all = split === "train" && data.samples === questions;
+  return all || data.held_out < questions
+    ? `, on ${
+      all ? "all" : "some"
+    } of which it was trained; for what was held out leave --dataset out`
     : "";
 }
 

@@ -138,6 +138,8 @@ Deno.test({
       ],
     );
     assertEquals([result.task, result.total], ["vqa", 20]);
+    const trained = await runScript("eval.ts", ...args, "--split", "train", "--limit", "4");
+    assertMatch(trained.stderr, /, on all of which it was trained; for what was held out leave/);
     const table = await runScript("eval.ts", ...args, "--limit", "7", "--sample", "--seed", "3");
     assertMatch(table.stdout, /^all +\d+\.\d % +[\d.]+–[\d.]+ % +\d+\.\d % +\d+ +7$/m);
     assertMatch(

@@ -94,7 +94,7 @@ class Opener {
     const files = await source.files(filesOf(source, split));
     const records = await READERS[source.kind](files, this.#cache);
     const dataset = await RecordDataset.open(
-      { records, name: source.name, folder: source.folder },
+      { records, name: source.name, folder: source.folder, leftOut: source.splits.rest },
       this.#options,
     );
     this.isMapped ||= dataset.isMapped;

@@ -110,10 +110,10 @@ function sourceOf(name: string, folder: string, paths: readonly string[]): FileS
   }
   const pictures = paths.filter(isPicture);
   if (pictures.length === 0) return undefined;
-  const classes = new Set(pictures.map((path) => path.split("/").at(-2)));
-  if (classes.size > 1) {
-    return source(name, folder, "pictures", within(folder, dividePictures(pictures)));
-  }
+  const divided = dividePictures(pictures);
+  const { rest: _, ...parts } = divided;
+  const classes = new Set(Object.values(parts).flat().map((path) => path.split("/").at(-2)));
+  if (classes.size > 1) return source(name, folder, "pictures", within(folder, divided));
   throw new Error(
     `Cannot open dataset "${name}": found ${pictures.length} pictures and no words about them, ` +
       `expected "metadata.jsonl" with file_name, question and answer for each, or a folder for ` +

@@ -29,6 +29,8 @@ export interface OpenedSource {
   readonly name: string;
   /** Where pictures are that are named by paths; absent where none are followed. */
   readonly folder?: string | undefined;
+  /** Files that are not among them, since nothing tells what they are. */
+  readonly leftOut?: readonly string[] | undefined;
 }
 
 /** Rows of records. */
@@ -37,7 +39,7 @@ export class RecordDataset implements Dataset {
   readonly rows: number;
   readonly format: Dataset["format"];
   readonly columns: readonly string[];
-  readonly notes?: readonly string[];
+  readonly notes: readonly string[];
   readonly groups?: readonly RowGroup[];
   readonly mayLackTurns: boolean;
   /** Whether names of columns that the user gave were of use. */
@@ -48,7 +50,8 @@ export class RecordDataset implements Dataset {
   /** Whether labels tell questions apart; where they are all the same, the questions' words do. */
   #labelsVary = false;
 
-  private constructor({ records: source, name, folder }: OpenedSource, schema: Schema) {
+  private constructor(opened: OpenedSource, schema: Schema) {
+    const { records: source, name, folder, leftOut = [] } = opened;
     this.#source = source;
     this.#folder = folder;
     this.#schema = schema;
@@ -59,7 +62,10 @@ export class RecordDataset implements Dataset {
     this.mayLackTurns = schema.hasFilter;
     this.isMapped = schema.isMapped;
     if (source.groups) this.groups = source.groups;
-    if (schema.asked) this.notes = [noteOf(name, schema.asked)];
+    this.notes = [
+      ...(schema.asked ? [noteOf(name, schema.asked)] : []),
+      ...(leftOut.length > 0 ? [leftOutNote(name, leftOut)] : []),
+    ];
   }
 
   /**
@@ -217,6 +223,12 @@ function noteOf(name: string, { questions, kind }: NonNullable<Schema["asked"]>)
   const list = questions.map((question) => `"${question}"`);
   return `${name} has a ${kind} for each picture and no questions: it is asked ` +
     (list.length === 1 ? list[0] : `${list.slice(0, -1).join(", ")} and ${list.at(-1)} in turn`);
+}
+
+/** Says which files are not used. */
+function leftOutNote(name: string, files: readonly string[]): string {
+  return `${name} has files of no known part or class, which are left out: ${files.length}, such ` +
+    `as "${files[0]}"`;
 }
 
 function unknownSchema(

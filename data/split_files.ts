@@ -6,6 +6,8 @@
  * folder's name, apart from other words.
  */
 
+import { basename, dirname } from "node:path/posix";
+
 /** The kinds of files that are read, by how their names end. */
 const KINDS: Readonly<Record<string, FileKind>> = {
   parquet: "parquet",
@@ -34,9 +36,9 @@ export type PartName = "train" | "validation" | "test";
 
 /**
  * Paths of the files of each part, in order; or, where names tell nothing, of the whole, which is
- * taken whatever part is asked for.
+ * taken whatever part is asked for. The rest is left out.
  */
-export type SplitFiles = Readonly<Partial<Record<PartName | "whole", readonly string[]>>>;
+export type SplitFiles = Readonly<Partial<Record<PartName | "whole" | "rest", readonly string[]>>>;
 
 const WORDS: Readonly<Record<PartName, string>> = {
   train: "train|training",
@@ -69,15 +71,14 @@ function partOfPath(path: string): PartName | undefined {
   return words.map(partOf).findLast((part) => part !== undefined);
 }
 
-/** Sorts files into parts; files without a part are left out if others have one. */
+/** Sorts files into parts; files without a part are the rest if others have one. */
 function divide(
   paths: readonly string[],
   partOfOne: (path: string) => PartName | undefined,
 ): SplitFiles {
   const sorted = [...paths].sort();
-  const divided = Map.groupBy(sorted, partOfOne);
-  divided.delete(undefined);
-  return divided.size === 0 ? { whole: sorted } : Object.fromEntries(divided);
+  const divided = Object.fromEntries(Map.groupBy(sorted, (path) => partOfOne(path) ?? "rest"));
+  return sorted.every((path) => partOfOne(path) === undefined) ? { whole: sorted } : divided;
 }
 
 /** Sorts files of data into parts, by words in their paths. */
@@ -85,7 +86,17 @@ export function divideFiles(paths: readonly string[]): SplitFiles {
   return divide(paths, partOfPath);
 }
 
-/** Sorts pictures in folders of classes into parts, by folders above these. */
+/**
+ * Sorts pictures in folders of classes into parts, by folders above these. The rest are those beside
+ * such folders, and those without a part if others have one.
+ */
 export function dividePictures(paths: readonly string[]): SplitFiles {
-  return divide(paths, (path) => partOfPath(path.split("/").slice(0, -2).join("/")));
+  const above = new Set(paths.map((path) => dirname(dirname(path))));
+  const isLoose = (folder: string) =>
+    folder === "." || above.has(folder) && partOfPath(basename(folder)) !== undefined;
+  const loose = new Set(paths.filter((path) => isLoose(dirname(path))));
+  const inClasses = paths.filter((path) => !loose.has(path));
+  const { rest = [], ...parts } = divide(inClasses, (path) => partOfPath(dirname(dirname(path))));
+  const left = [...rest, ...loose].sort();
+  return left.length > 0 ? { ...parts, rest: left } : parts;
 }

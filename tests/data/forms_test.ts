@@ -256,6 +256,35 @@ Deno.test("folders of parts and of data are opened as a whole, hidden files are 
     await assertRejects(() => rowsOf(`${dir}/c/y`), PictureError, '".."');
   }));
 
+Deno.test("files of no part and pictures of no class are left out, and the dataset says so", () =>
+  inTemporaryFolder(async (dir) => {
+    const csv = (question: string) => `image,question,answer\np.png,${question},a\n`;
+    write(dir, {
+      "loose/0.png": undefined,
+      "loose/cat/1.png": undefined,
+      "loose/dog/2.png": undefined,
+      "parts/train/0.png": undefined,
+      "parts/train/cat/1.png": undefined,
+      "parts/train/dog/2.png": undefined,
+      "parts/test/cat/3.png": undefined,
+      "classes/train/1.png": undefined,
+      "classes/bus/2.png": undefined,
+      "tables/p.png": undefined,
+      "tables/data.csv": csv("t"),
+      "tables/test.csv": csv("u"),
+    });
+    const rows = (...classes: string[]) => classes.map((name) => `What is it? -> ${name}`);
+    assertEquals(await rowsOf(`${dir}/loose`), rows("cat", "dog"));
+    assertEquals(await rowsOf(`${dir}/parts`), rows("cat", "dog"));
+    assertEquals(await rowsOf(`${dir}/classes`), rows("bus", "train"));
+    for (const [name, file] of [["loose", "0.png"], ["parts", "train/0.png"]]) {
+      const [, note = ""] = (await openDataset(`${dir}/${name}`, "train")).notes!;
+      assertStringIncludes(note, `left out: 1, such as "${dir}/${name}/${file}"`);
+    }
+    assertEquals(await rowsOf(`${dir}/tables`, "test"), ["u -> a"]);
+    await assertRejects(() => rowsOf(`${dir}/tables`), Error, `${dir}/tables/data.csv`);
+  }));
+
 Deno.test("the card of a clone says which files are of which configuration and part", () =>
   inTemporaryFolder(async (dir) => {
     const csv = (question: string) => `image,question,answer\np.png,${question},a\n`;

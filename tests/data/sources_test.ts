@@ -189,6 +189,7 @@ Deno.test("files go to the parts that their names tell, whatever the folders abo
     assertEquals(divideFiles(["training/1.parquet", "my_dev_set.parquet", "constrained.parquet"]), {
       train: ["training/1.parquet"],
       validation: ["my_dev_set.parquet"],
+      rest: ["constrained.parquet"],
     });
   }));
 

@@ -13,9 +13,10 @@ import {
   tableFromIPC,
 } from "@uwdata/flechette";
 import { type MessageHead, readFooter, readHead } from "./arrow_check.ts";
-import { checkValues, toPlain } from "./arrow_values.ts";
+import { checkValues, giveTexts, toPlain } from "./arrow_values.ts";
 import type { RangeReader } from "./hub.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
+import { checkScale } from "./number_texts.ts";
 import { checkCount, checkUnpacked } from "./record_limits.ts";
 import {
   type DataRecord,
@@ -33,10 +34,8 @@ const FILE_MAGIC = "ARROW1";
 const CONTINUATION = 0xffffffff;
 /** The longest head of a message, in bytes: a schema of very many columns. */
 const LONGEST_HEAD = 2 ** 24;
-/** More digits than a decimal can have: its power of ten would take hours. */
-const MOST_DIGITS = 76;
 /** As Parquet files are read. */
-const OPTIONS = { useBigInt: true, useDate: true };
+const OPTIONS = { useBigInt: true, useDate: true, useDecimalInt: true };
 
 const encode = (bytes: Uint8Array) => bytes; // nothing is written
 setCompressionCodec(CompressionType.LZ4_FRAME, { decode: unpackLz4, encode });
@@ -151,6 +150,7 @@ async function readBatch(
     const [batch] = children[at]?.data ?? [];
     if (!batch || !columns.includes(name)) return [];
     checkValues(batch);
+    giveTexts(batch);
     return [{ name, batch }];
   });
   if (children.length > 0 && numRows !== rows) throw new Error(`${numRows} of ${rows} rows`);
@@ -164,9 +164,7 @@ async function readBatch(
 
 /** Refuses types that the library would not survive. */
 function checkType(type: DataType): void {
-  if ("scale" in type && Math.abs(type.scale) > MOST_DIGITS) {
-    throw new Error(`a decimal number of ${type.scale} digits`);
-  }
+  if ("scale" in type) checkScale(type.scale);
   if ("dictionary" in type) checkType(type.dictionary);
   if ("children" in type) { for (const child of type.children ?? []) checkType(child.type); }
 }

@@ -4,7 +4,8 @@
  *
  * Source: the Arrow columnar format, "Physical Memory Layout".
  */
-import { type Batch, Column, Type } from "@uwdata/flechette";
+import { Batch, Column, type DataType, Type } from "@uwdata/flechette";
+import { decimalText, timeText } from "./number_texts.ts";
 import { checkCount, checkExpanded } from "./record_limits.ts";
 
 /** What a batch has besides its public fields, by its type. */
@@ -111,10 +112,29 @@ export function checkValues(batch: Batch<unknown>): void {
   checkExpanded(total, bytesOf(batch));
 }
 
+/** What makes a text of a type's values; undefined where they are not numbers of a kind of their own. */
+function toText(type: DataType): ((value: bigint) => string) | undefined {
+  if (type.typeId === Type.Decimal) return (value) => decimalText(value, type.scale);
+  if (type.typeId !== Type.Time) return undefined;
+  const perSecond = 10n ** BigInt(3 * type.unit);
+  return (value) => timeText(value, perSecond);
+}
+
+/** Makes a batch, and those in it, give decimal numbers and times as texts. */
+export function giveTexts(batch: Batch<unknown>): void {
+  batch.children?.forEach(giveTexts);
+  const text = toText(batch.type);
+  if (!text) return;
+  const value = batch.value.bind(batch);
+  batch.value = (at) => text(BigInt(value(at) as number | bigint));
+  batch.slice = Batch.prototype.slice; // some kinds give slices of the numbers themselves
+}
+
 // Flechette decodes dictionaries before it lets anyone see them: this is the only place to check.
 const decodeDictionary = Column.prototype.cache;
 Column.prototype.cache = function () {
   this.data.forEach(checkValues);
+  this.data.forEach(giveTexts);
   return decodeDictionary.call(this);
 };
 

@@ -10,11 +10,14 @@ import {
   parquetMetadata,
   parquetRead,
   parquetSchema,
+  type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { RangeReader } from "./hub.ts";
 import type { DataFile } from "./local_file.ts";
 import { checkFooter, checkPages, levelsOf, type PageChecks } from "./parquet_check.ts";
+import { decimalText, timeText } from "./number_texts.ts";
+import { isRecord } from "./record_fields.ts";
 import { checkCount, checkUnpacked } from "./record_limits.ts";
 import {
   type DataRecord,
@@ -29,6 +32,8 @@ import { type Unpack, unpackBrotli, unpackGzip, unpackZstd } from "./unpack.ts";
 const NEAR = 2 ** 16;
 /** The end of a file that is read first: most footers are shorter. */
 const FIRST_READ = 2 ** 17;
+/** The longest decimal number, in bytes. */
+const LONGEST_DECIMAL = 32;
 const MAGIC = "PAR1";
 /** What the `datasets` library writes its features under. */
 const FEATURES_KEY = "huggingface";
@@ -119,12 +124,50 @@ function fetched(
   return { file: { byteLength, slice }, compressors: Object.fromEntries(codecs) };
 }
 
+/** What makes a text of a leaf's values; undefined where they are neither decimal numbers nor times. */
+function toText({ element }: SchemaTree): ((value: bigint) => string) | undefined {
+  const { logical_type: type, converted_type: old } = element;
+  if (type?.type === "DECIMAL") return (value) => decimalText(value, type.scale);
+  const unit = type?.type === "TIME" ? type.unit : old?.match(/^TIME_(.*)/)?.[1];
+  const perSecond = unit && { MILLIS: 10n ** 3n, MICROS: 10n ** 6n, NANOS: 10n ** 9n }[unit];
+  return perSecond ? (value) => timeText(value, perSecond) : undefined;
+}
+
+function hasTexts(node: SchemaTree): boolean {
+  return toText(node) !== undefined || node.children.some(hasTexts);
+}
+
+/** A value of a column with its decimal numbers and times as texts. */
+function withTexts(value: unknown, node: SchemaTree): unknown {
+  if (Array.isArray(value)) return value.map((one) => withTexts(one, node));
+  const [child] = node.children;
+  if (child && !(isRecord(value) && node.children.some(({ element }) => element.name in value))) {
+    return node.children.length === 1 ? withTexts(value, child) : value; // a level of a list
+  }
+  if (isRecord(value)) {
+    const inner = node.children.map((one) => {
+      const { name } = one.element;
+      return [name, withTexts(value[name], one)];
+    });
+    return { ...value, ...Object.fromEntries(inner) };
+  }
+  const text = toText(node);
+  if (!text) return value;
+  if (typeof value === "number" || typeof value === "bigint") return text(BigInt(value));
+  if (!(value instanceof Uint8Array)) return value;
+  if (value.length > LONGEST_DECIMAL) throw new Error(`a decimal number of ${value.length} bytes`);
+  return text(BigInt.asIntN(8 * value.length, BigInt(`0x${value.toHex() || "0"}`)));
+}
+
 /** Columns of a row group, of exactly the promised length. */
 async function readColumns(
   place: Place,
   columns: readonly string[],
 ): Promise<Map<string, unknown[]>> {
   const { metadata, start, rows } = place;
+  const texts = new Map(
+    parquetSchema(metadata).children.filter(hasTexts).map((node) => [node.element.name, node]),
+  );
   const values = new Map<string, unknown[]>();
   await parquetRead({
     ...await fetchColumns(place, columns),
@@ -135,7 +178,8 @@ async function readColumns(
     columns: [...columns],
     onChunk({ columnName, columnData }) {
       const known = values.get(columnName) ?? [];
-      for (const value of columnData) known.push(value);
+      const node = texts.get(columnName);
+      for (const value of columnData) known.push(node ? withTexts(value, node) : value);
       values.set(columnName, known);
     },
   });
@@ -191,7 +235,15 @@ async function readMetadata(file: RangeReader): Promise<FileMetaData> {
   }
   const footer = end.slice(end.length - 8 - length);
   checkFooter(footer.subarray(0, length));
-  return parquetMetadata(footer.buffer);
+  const metadata = parquetMetadata(footer.buffer);
+  for (const element of metadata.schema) {
+    const { converted_type: type, precision = 0, scale = 0 } = element;
+    if (type !== "DECIMAL") continue;
+    // hyparquet would make rounded numbers of them.
+    element.logical_type = { type, precision, scale };
+    delete element.converted_type;
+  }
+  return metadata;
 }
 
 /**

@@ -1,9 +1,11 @@
 /** Tests of Arrow files: those that Python's datasets and pyarrow wrote, and damaged ones. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { tableFromArrays, tableToIPC } from "apache-arrow";
 import { openArrow } from "../../data/arrow.ts";
 import { openDataset } from "../../data/datasets.ts";
 import { localFile } from "../../data/local_file.ts";
+import { openParquet } from "../../data/parquet.ts";
+import { PictureError, pictureOf } from "../../data/record_fields.ts";
 import { GroupCache } from "../../data/records.ts";
 import { fromGolden, goldenImage, inTemporaryFolder, memoryFile } from "./helpers.ts";
 
@@ -63,6 +65,17 @@ Deno.test("what pyarrow writes is read as pyarrow reads it: all types, packings 
     const records = (await Array.fromAsync(source.select(source.columns))).map(asJson);
     assertEquals(name === "lz4_blocks" ? records.slice(-1) : records, right, name);
   }
+});
+
+Deno.test("a Parquet file gives the same texts of decimal numbers and times, and a null picture is none", async () => {
+  const file = localFile(fromGolden("datasets/arrow/exact.parquet"));
+  const source = await openParquet([file], new GroupCache(0));
+  const records = await Array.fromAsync(source.select(source.columns));
+  const nulls = JSON.stringify(records, (_, value) => value ?? null);
+  assertEquals(JSON.parse(nulls), RIGHT["exact"]);
+  const [, record = {}] = records;
+  const error = assertThrows(() => pictureOf(record["whole"], "whole", record), PictureError);
+  assertEquals(error.message, 'Cannot read field "whole": found nothing, expected a picture');
 });
 
 Deno.test("columns that are not asked for are not decoded", async () => {

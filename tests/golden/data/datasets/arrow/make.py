@@ -9,20 +9,21 @@ import polars
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
 
 out = os.path.dirname(os.path.abspath(__file__))
 right = {}
 
 
 def plain(value):
-    """Values as JSON: bytes and dates say so, decimals are numbers, texts of large numbers say so."""
+    """Values as JSON: bytes and dates say so, decimals and times are texts, texts of large numbers say so."""
     if isinstance(value, bytes):
         return {"$bytes": list(value)}
     if isinstance(value, datetime.date):
         moment = value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, datetime.time())
         return {"$date": moment.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000}
-    if isinstance(value, decimal.Decimal):
-        return float(value)
+    if isinstance(value, (decimal.Decimal, datetime.time)):
+        return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -94,6 +95,28 @@ types = {
 every = pa.record_batch(types)
 save("types", [every, every.slice(1, 3), every.slice(0, 0)])
 save("types_lz4_file", [every], ipc.new_file, compression="lz4")
+
+# Numbers that have more digits than those of JavaScript, and times, which are stored as counts.
+exact = lambda *texts: [None if text is None else decimal.Decimal(text) for text in texts]
+prices = exact("12345678901234567.89", None, "-0.05", "12.50")
+times = [datetime.time(1, 2, 3), None, datetime.time(23, 59, 59), datetime.time(0)]
+fine = [datetime.time(1, 2, 3, 4), None, datetime.time(23, 59, 59, 999000), datetime.time(0)]
+exact_types = {
+    "decimal32": pa.array(exact("1.50", None, "-0.05", "0.00"), pa.decimal32(5, 2)),
+    "decimal64": pa.array(exact("123456789012345.678", None, "-0.005", "1"), pa.decimal64(18, 3)),
+    "decimal128": pa.array(prices, pa.decimal128(30, 2)),
+    "decimal256": pa.array(prices, pa.decimal256(50, 2)),
+    "whole": pa.array(exact("9007199254740993", None, "-1", "0"), pa.decimal128(20, 0)),
+    "list": pa.array([prices[:2], None, [], prices[3:]], pa.list_(pa.decimal128(30, 2))),
+    "structs": pa.array([[{"price": prices[0], "at": fine[0], "text": "a"}], None, [{"price": None}], []], pa.list_(pa.struct([("price", pa.decimal128(30, 2)), ("at", pa.time64("us")), ("text", pa.string())]))),
+    "seconds": pa.array(times, pa.time32("s")),
+    "milliseconds": pa.array(times, pa.time32("ms")),
+    "microseconds": pa.array(fine, pa.time64("us")),
+    "nanoseconds": pa.array(fine, pa.time64("ns")),
+    "times": pa.array([[times[0]], None, [], [times[2], times[3]]], pa.list_(pa.time32("s"))),
+}
+save("exact", [pa.record_batch(exact_types)])
+pq.write_table(pa.table(exact_types), f"{out}/exact.parquet")
 
 few = pa.record_batch({"text": pa.array(texts), "picture": types["picture"], "dictionary": types["dictionary_int64"]})
 save("zstd", [few, few], compression="zstd")

@@ -22,6 +22,18 @@ function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
+/** A path, also where it is written as "file:///path", as for Qwen's models. */
+function plainPath(path: string): string {
+  return path.replace(/^file:\/\/(\/(?=[a-z]:))?/i, "");
+}
+
+/** Whether a file is in a folder, or where the Hub's cache keeps the files that it links to. */
+async function isOf(root: string, real: string): Promise<boolean> {
+  const folder = await Deno.realPath(root);
+  const [, cached] = /^(.*[/\\]datasets--[^/\\]+)[/\\]snapshots[/\\]/.exec(folder) ?? [];
+  return isInside(folder, real) || cached !== undefined && isInside(cached + sep + "blobs", real);
+}
+
 /** The file that a path means, or undefined where there is none. */
 async function find(path: string, root: string, folders: readonly string[]) {
   // As it is written, and as it is meant where it was written on Windows or macOS.
@@ -37,7 +49,7 @@ async function find(path: string, root: string, folders: readonly string[]) {
       const full = resolve(folder, name);
       if (!isWhole && !isInside(resolve(root), full)) throw refuse(path, `".." out of the folder`);
       const real = await Deno.realPath(full).catch(() => undefined);
-      const isOutside = real === undefined || !isInside(await Deno.realPath(root), real);
+      const isOutside = real === undefined || !await isOf(root, real);
       if (isWhole && isOutside) throw refuse(path, "an absolute path out of the folder");
       if (real === undefined) continue;
       if (isOutside) throw refuse(path, "a symbolic link out of the folder");
@@ -58,8 +70,9 @@ export function guessInFolder(
   beside: string,
 ): { readonly path: string; readonly bytes: number } | undefined {
   if (path.includes("\0")) return undefined;
+  const plain = plainPath(path).replaceAll("\\", "/");
   for (const folder of [resolve(beside, ".."), root]) {
-    const full = resolve(folder, path.replaceAll("\\", "/"));
+    const full = resolve(folder, plain);
     if (!isInside(resolve(root), full)) continue;
     try {
       const { isFile, size } = Deno.statSync(full);
@@ -73,17 +86,18 @@ export function guessInFolder(
 /**
  * Reads a picture file in a folder.
  *
- * @param path what the dataset says; "/" and "\" are the same
+ * @param written what the dataset says; "/" and "\" are the same
  * @param root the dataset's folder
  * @param beside the file that says it: the path is relative to its folder or else to `root`
  * @throws {PictureError} when the path leads out of the folder, by a symbolic link too, to no file,
  * or to one of more than 256 MiB
  */
 export async function readInFolder(
-  path: string,
+  written: string,
   root: string,
   beside: string,
 ): Promise<Uint8Array> {
+  const path = plainPath(written);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) throw refuse(path, "a URL, which is never fetched");
   if (path.includes("\0")) throw refuse(path, "a NUL character");
   if (/^[./\\]*$/.test(path)) throw refuse(path, "no name");

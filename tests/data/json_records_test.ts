@@ -166,7 +166,7 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
       "linked/near.png": "symbolic link",
       "linked2/near.png": "symbolic link",
       [`http://127.0.0.1:${server.addr.port}/a.png`]: "URL",
-      [`file://${dir}/data/in.png`]: "URL",
+      [`file://${dir}/out.png`]: "absolute path",
       "data:image/png;base64,=!": "damaged Base64",
       "none.png": "no such file",
       "in.png/x": "no such file",
@@ -177,7 +177,8 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
     };
     const paths = Object.keys(refused);
     const file = `${dir}/data/a.jsonl`;
-    const inside = ["in.png", "inner.png", "none/../in.png", `${dir}/data/in.png`];
+    const inside = ["in.png", "inner.png", "none/../in.png"];
+    inside.push(`${dir}/data/in.png`, `file://${dir}/data/in.png`);
     write(file, ...inside.map((path) => line(path)), ...paths.map((path) => line(path)));
     const dataset = await open(file);
     for (const row of inside.keys()) assertEquals((await dataset.row(row)).image, PNG);
@@ -186,6 +187,24 @@ Deno.test("no picture outside the dataset's folder is read, and no URL is fetche
       assertStringIncludes(error.message, refused[path]!, path);
     }
     assertEquals(asked, 0);
+  }));
+
+Deno.test("pictures of a snapshot in the Hub's cache may be links to its blobs, and to no others", () =>
+  inTemporaryFolder(async (dir) => {
+    const [own, other] = [`${dir}/datasets--me--pets`, `${dir}/datasets--me--cars`];
+    Deno.mkdirSync(`${own}/snapshots/abc/img`, { recursive: true });
+    for (const repository of [own, other]) {
+      Deno.mkdirSync(`${repository}/blobs`, { recursive: true });
+      Deno.writeFileSync(`${repository}/blobs/h0`, PNG);
+    }
+    const snapshot = `${own}/snapshots/abc`;
+    Deno.symlinkSync("../../../blobs/h0", `${snapshot}/img/0.png`);
+    Deno.symlinkSync(`${other}/blobs/h0`, `${snapshot}/img/1.png`);
+    write(`${own}/blobs/lines`, line("img/0.png"), line("img/1.png"));
+    Deno.symlinkSync("../../blobs/lines", `${snapshot}/train.jsonl`);
+    const dataset = await openDataset(snapshot, "train");
+    assertEquals((await dataset.row(0)).image, PNG);
+    await assertRejects(async () => await dataset.row(1), Error, "symbolic link out of the folder");
   }));
 
 Deno.test("the loader counts bad lines and goes on", () =>

@@ -17,8 +17,17 @@ export interface SkippedRow {
 export const ALLOWED_BAD_ROWS = 0.01;
 /** This many may be bad whatever their share, so that a small dataset survives them. */
 const TOLERATED_BAD_ROWS = 3;
-/** Rows that an error names, and characters of a reason. */
-const [MOST_NAMED, MOST_CHARACTERS] = [3, 200];
+/** Of the reason that an error names. */
+const MOST_CHARACTERS = 200;
+
+/** The words of an error, without what `place`, which stands before them, says already. */
+export function reasonAt(place: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const [, thing, found] = /^Cannot \w+ (?:image )?"?(.+?)"?: (found .*)$/s.exec(message) ?? [];
+  if (thing !== undefined && place.includes(thing)) return found ?? message;
+  const [row] = /^.*?, row \d+/s.exec(place) ?? [];
+  return row === undefined ? message : message.replace(`"${row}, `, '"');
+}
 
 /**
  * Stops where too many rows are bad.
@@ -47,14 +56,14 @@ export class TooManyBadRows extends RangeError {
 
   /** The message names the first of them. */
   constructor(skipped: readonly SkippedRow[], rowsTried: number, allowed: number) {
-    const named = skipped.slice(0, MOST_NAMED)
-      .map(({ imageName, reason }) => `${imageName}: ${reason.slice(0, MOST_CHARACTERS)}`);
+    const named = skipped.slice(0, 1)
+      .map(({ imageName, reason }) => `${imageName}: ${reason.slice(0, MOST_CHARACTERS)}`).join();
     const share = Math.ceil(100 * skipped.length / rowsTried);
     const remedy = share < 100 ? `, or go on without them: --allow-bad-rows ${share}%` : "";
     super(
       `Cannot go on: ${skipped.length} of ${rowsTried} rows cannot be read, expected at most ${
         100 * allowed
-      } %. Repair them or leave them out${remedy}. The first: ${named.join("; ")}`,
+      } %. Repair them or leave them out${remedy}. The first: ${named}`,
     );
   }
 }

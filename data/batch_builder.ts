@@ -4,7 +4,7 @@
  * change what is learned. Between sample_reader.ts and loader.ts.
  */
 import { augment, type Augmentation } from "./augmentation.ts";
-import { ALLOWED_BAD_ROWS, type SkippedRow } from "./bad_rows.ts";
+import { ALLOWED_BAD_ROWS, reasonAt, type SkippedRow } from "./bad_rows.ts";
 import { type Batch, type PaddingSide, type ReadySample, VQACollator } from "./collator.ts";
 import { ImageCache } from "./image_cache.ts";
 import { ImageProcessor, type PictureSettings } from "./processor.ts";
@@ -124,7 +124,7 @@ export class BatchBuilder {
           // Chance depends on the place in the epoch's order alone, so that a resumed run draws the same.
           ready.push(await this.#ready(each, new Random(seed, epoch, start + i)));
         } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = reasonAt(each.place, error);
           skipped.set(each.row, { row: each.row, imageName: each.place, reason });
           bad++;
         }

@@ -2,7 +2,7 @@
  * Samples in groups of similar length, their pictures decoded: what an evaluation asks at a time. Between samples.ts and
  * eval.ts. Ours.
  */
-import type { SkippedRow } from "./bad_rows.ts";
+import { reasonAt, type SkippedRow } from "./bad_rows.ts";
 import type { ReadySample } from "./collator.ts";
 import type { ImageProcessor } from "./processor.ts";
 import { rowName } from "./dataset.ts";
@@ -49,7 +49,8 @@ export async function* questionGroups(
       } catch (error) {
         if (error instanceof HubError || !(error instanceof Error)) throw error;
         const { row } = samples.locate(index);
-        onSkipped({ row, imageName: rowName(samples.dataset, row), reason: error.message });
+        const imageName = rowName(samples.dataset, row);
+        onSkipped({ row, imageName, reason: reasonAt(imageName, error) });
       }
     }
     window.sort((a, b) => a.length - b.length);

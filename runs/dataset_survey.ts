@@ -4,6 +4,7 @@
  *
  * Between data/ and inspect.ts. Ours.
  */
+import { reasonAt } from "../data/bad_rows.ts";
 import { encodeTurn } from "../data/collator.ts";
 import { type Dataset, type DatasetPart, rowName } from "../data/dataset.ts";
 import type { Row, Turn } from "../data/datasets.ts";
@@ -214,7 +215,8 @@ class Scan {
 
   #drop(reason: DroppedRows["reason"], index: number, message: string): void {
     const { rows, examples } = this.#dropped.get(reason) ?? { rows: 0, examples: [] };
-    const example = { place: rowName(this.#dataset, index), message };
+    const place = rowName(this.#dataset, index);
+    const example = { place, message: reasonAt(place, message) };
     const kept = rows < MOST_EXAMPLES ? [...examples, example] : examples;
     this.#dropped.set(reason, { rows: rows + 1, examples: kept });
   }

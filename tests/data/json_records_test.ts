@@ -228,7 +228,7 @@ Deno.test("the loader counts bad lines and goes on", () =>
       });
       for (let batch = 0; batch < 4; batch++) await loader.next();
       assertEquals(loader.skipped.map(({ row }) => row).sort(), [3, 7]);
-      assertStringIncludes(loader.skipped.map(({ reason }) => reason).join(), "line 4 of");
+      assertStringIncludes(loader.skipped.map(({ imageName }) => imageName).join(), "line 4 of");
       loader.close();
     }
   }));

@@ -13,7 +13,7 @@ import {
 import { whatIs } from "./file_kind.ts";
 import { pretrainedFolder } from "./pretrained.ts";
 import { forLibrary } from "./tokenizer_json.ts";
-import { isJson } from "./tokenizer_steps.ts";
+import { isJson, MOST_CHARACTERS } from "./tokenizer_steps.ts";
 
 /** Text to token ids and back. The padding token is the end token, as in nanoVLM. */
 export interface Tokenizer {
@@ -23,14 +23,11 @@ export interface Tokenizer {
   readonly eosTokenId: number;
   /** Its text: appended to a string, it is encoded as that one id. */
   readonly eosToken: string;
-  /** The ids of a text, of its first half a million characters where it is longer: no row holds more. */
+  /** The ids of a text, of its first 50,000 characters where it is longer: no row holds more. */
   encode(text: string): number[];
   /** The text of some ids; bytes that are no UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
 }
-
-/** Characters that are encoded: longer texts fit into no model, and would take minutes and gigabytes. */
-const MOST_CHARACTERS = 500_000;
 
 const BYTES_EOS = "<|endoftext|>";
 

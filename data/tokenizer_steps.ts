@@ -15,6 +15,14 @@ export function isJson(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Whether a value is a whole number from 1 to a greatest one. */
+export function isWhole(value: unknown, greatest: number): boolean {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= greatest;
+}
+
+/** Characters that are encoded: longer texts fit into no model, and would take minutes and gigabytes. */
+export const MOST_CHARACTERS = 50_000;
+
 /** What is wrong with a tokenizer.json, for the message that names the file. */
 export class Fault extends Error {}
 
@@ -66,9 +74,18 @@ function split({ pattern, behavior = "Removed", invert = false }: Json): Json {
     case "mergedwithprevious":
       return matches(invert ? `${P}(?:${gap})?|${gap}` : `${gap}${P}?|${P}`);
     case "mergedwithnext":
-      return matches(invert ? `(?:${gap})?${P}|${gap}` : `${P}?${gap}|${P}`);
+      return matches(invert ? `(?:${gap})?${P}|${gap}` : `${P}(?:${gap})?|${gap}`);
   }
   throw new Fault(`the split behavior ${shown(behavior)}, expected one that Python knows`);
+}
+
+/** Of pieces of one length. */
+const MOST_LENGTH = 1000;
+
+// A Metaspace's mark for a space, one character as in Python: more would make every text longer.
+function markOf({ replacement = "▁" }: Json): string {
+  if (typeof replacement === "string" && [...replacement].length === 1) return replacement;
+  throw new Fault(`the replacement ${shown(replacement)}, expected one character`);
 }
 
 // The library's own step that puts a space before a text without one.
@@ -89,9 +106,13 @@ export const PRE_TOKENIZERS: Steps = {
   CharDelimiterSplit: ({ delimiter }) => split({ pattern: { String: delimiter } }),
   Digits: ({ individual_digits }) =>
     split({ pattern: { Regex: individual_digits ? "\\p{N}" : "\\p{N}+" }, behavior: "Isolated" }),
-  FixedLength: ({ length }) => matches(`[\\s\\S]{1,${length}}`),
+  FixedLength: ({ length = 5 }) => {
+    if (isWhole(length, MOST_LENGTH)) return matches(`[\\s\\S]{1,${length}}`);
+    throw new Fault(`pieces of the length ${shown(length)}, expected 1 to ${MOST_LENGTH}`);
+  },
   Metaspace: (step) => {
-    const { replacement = "▁", split: splits = true, add_prefix_space, prepend_scheme } = step;
+    const { split: splits = true, add_prefix_space, prepend_scheme } = step;
+    const replacement = markOf(step);
     const scheme = prepend_scheme ?? (add_prefix_space === false ? "never" : "always");
     const words = split({ pattern: { String: replacement }, behavior: "MergedWithNext" });
     const spaces = { type: "Metaspace", replacement, prepend_scheme: scheme };
@@ -114,6 +135,9 @@ const CHINESE =
   "\\u{2b920}-\\u{2ceaf}\\uf900-\\ufaff\\u{2f800}-\\u{2fa1f}]";
 // The original goes letter by letter, where JavaScript's last sigma of a word is another one.
 const LOWERCASE = normalize(replace("Σ", "σ"), { type: "Lowercase" });
+
+// Steps may make a text longer, which the next ones are not to see.
+const CUT = replace(`\\A([\\s\\S]{${MOST_CHARACTERS}})[\\s\\S]+`, "$1");
 
 /** Changes of the text before. */
 export const NORMALIZERS: Steps = {
@@ -139,7 +163,7 @@ export const NORMALIZERS: Steps = {
   Replace: (step) =>
     replace(regexOf(step["pattern"]), String(step["content"]).replaceAll("$", "$$$$")),
   Sequence: ({ normalizers }) =>
-    normalize(...list(normalizers).map((step) => rewrite(step, NORMALIZERS))),
+    normalize(...list(normalizers).flatMap((step) => [rewrite(step, NORMALIZERS), CUT])),
   Strip: ({ strip_left, strip_right }) =>
     normalize(
       ...(strip_left ? [replace("\\A\\s+", "")] : []),
@@ -156,7 +180,8 @@ export const DECODERS: Steps = {
   CTC: same,
   Fuse: same,
   Metaspace: (step) => {
-    const { replacement = "▁", add_prefix_space, prepend_scheme } = step;
+    const { add_prefix_space, prepend_scheme } = step;
+    const replacement = markOf(step);
     const never = (prepend_scheme ?? (add_prefix_space === false ? "never" : "")) === "never";
     return never ? replace(regexOf({ String: replacement }), " ") : step;
   },

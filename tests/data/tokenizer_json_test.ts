@@ -109,8 +109,39 @@ const REFUSED: [string, Json, string][] = [
   [
     "pieces of no length",
     { model: MODEL, pre_tokenizer: { type: "FixedLength", length: 0 } },
-    "out of order",
+    "length 0",
   ],
+  ["a pattern as a length", {
+    model: MODEL,
+    pre_tokenizer: { type: "FixedLength", length: "5}|(a+)+b|a{1,1" },
+  }, "(a+)+b"],
+  ["a replacement of two letters", {
+    model: MODEL,
+    pre_tokenizer: { type: "Metaspace", replacement: "__" },
+  }, '"__"'],
+  ["thousands of steps", {
+    model: MODEL,
+    normalizer: { type: "Sequence", normalizers: Array(2000).fill({ type: "NFC" }) },
+  }, "over 500 values"],
+  ["a template of thousands", {
+    model: MODEL,
+    post_processor: { type: "TemplateProcessing", single: Array(2000).fill({}) },
+  }, "over 500 values"],
+  ["a token as long as a book", {
+    model: { ...MODEL, vocab: { ...MODEL.vocab, ["a".repeat(2000)]: 4 } },
+  }, "2000 letters"],
+  ["an added token as long as a book", {
+    model: MODEL,
+    added_tokens: [{ content: "a".repeat(2000), id: 4 }],
+  }, "2000 letters"],
+  ["words without end", {
+    model: {
+      type: "WordPiece",
+      unk_token: "<e>",
+      vocab: MODEL.vocab,
+      max_input_chars_per_word: 1e9,
+    },
+  }, "1000000000"],
   ["steps that double a text again and again", {
     model: MODEL,
     normalizer: {
@@ -157,6 +188,13 @@ Deno.test("loadTokenizer() refuses patterns that can search without end, and tak
     "(a{1,9}){1,9}",
     "(?=(a+)+b)x",
     "a?a?a?a?a?a?a?a?",
+    "a+a+b",
+    "(a+)\\1b",
+    "(?=a+a+c)",
+    "(?:(?:a+a+b)?)",
+    "(?:\\s*[\\r\\n]+)b",
+    "(?:a|b|c|d|e)(?:a|b|c|d|e)(?:a|b|c|d|e)f",
+    "a+b|".repeat(7),
   ];
   for (const pattern of endless) await assertRejects(() => of(pattern), SyntaxError, "without end");
   const real = [
@@ -165,6 +203,7 @@ Deno.test("loadTokenizer() refuses patterns that can search without end, and tak
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*",
     "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$",
     " ?[^(\\s|[.,!?…。，、।۔،])]+",
+    "(?:[a-z]?\\p{L}+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+)",
   ];
   for (const pattern of real) assertEquals((await of(pattern)).encode("ab"), [2]);
 });
@@ -184,6 +223,10 @@ Deno.test("loadTokenizer() says what lies in place of tokenizer.json", async () 
 Deno.test("encode() takes a long text's beginning, which is too long for any model", async () => {
   const tokenizer = await load({ model: MODEL });
   const start = performance.now();
-  assertEquals(tokenizer.encode("b".repeat(20_000_000)).length, 500_000);
+  assertEquals(tokenizer.encode("b".repeat(20_000_000)).length, 50_000);
   assert(performance.now() - start < 10_000);
+  const [pattern, content] = [{ String: "b" }, "b".repeat(64)];
+  const growing = { type: "Replace", pattern, content };
+  const longer = await load({ model: MODEL, normalizer: growing });
+  assertEquals(longer.encode("b".repeat(50_000)).length, 50_000);
 });

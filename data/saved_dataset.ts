@@ -3,7 +3,7 @@
  *
  * Source: the `datasets` library, Dataset.save_to_disk() and DatasetDict.save_to_disk().
  */
-import { type PartName, partOf, type SplitFiles } from "./split_files.ts";
+import { partOf, type SplitFiles } from "./split_files.ts";
 
 /** What save_to_disk() leaves beside the data. */
 const DICT_FILE = "dataset_dict.json";
@@ -38,15 +38,20 @@ async function savedFiles(folder: string): Promise<string[]> {
   });
 }
 
-/** A folder of several saved datasets, each of them a part. */
+/** A folder of several saved datasets, each of them a part; a single one is the whole. */
 async function savedParts(folder: string): Promise<SplitFiles> {
   const { splits } = await readObject(`${folder}/${DICT_FILE}`);
-  const parts: Partial<Record<PartName, string[]>> = {};
-  for (const name of Array.isArray(splits) ? splits : []) {
-    const part = partOf(String(name));
-    if (part) parts[part] = await savedFiles(`${folder}/${name}`);
+  const names = Array.isArray(splits) ? splits.map(String) : [];
+  const parts: { -readonly [Part in keyof SplitFiles]: SplitFiles[Part] } = {};
+  for (const name of names) {
+    const part = partOf(name) ?? (names.length === 1 ? "whole" : "rest");
+    parts[part] = [...parts[part] ?? [], ...await savedFiles(`${folder}/${name}`)];
   }
-  return parts;
+  if (Object.keys(parts).some((part) => part !== "rest")) return parts;
+  throw new Error(
+    `Cannot open dataset "${folder}": found splits "${names.join(", ")}", expected "train", ` +
+      `"validation" or "test". Name the folder of one, such as "${folder}/${names[0] ?? "train"}".`,
+  );
 }
 
 /**
@@ -55,6 +60,7 @@ async function savedParts(folder: string): Promise<SplitFiles> {
  * @param names of the files in the folder
  * @returns undefined where save_to_disk() wrote nothing there
  * @throws {SyntaxError} when what it wrote is damaged
+ * @throws {Error} when none of several parts is a known one
  */
 export async function savedSplits(
   folder: string,

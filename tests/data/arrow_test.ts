@@ -33,6 +33,30 @@ Deno.test("openDataset() reads what datasets.save_to_disk wrote, part by part", 
   assertEquals((await openDataset(`${single}/data-*.arrow`, "train")).rows, 3);
 });
 
+Deno.test("a saved part of an unknown name is the whole if it is alone, and else is named", () =>
+  inTemporaryFolder(async (dir) => {
+    const save = (folder: string, splits: string[]) => {
+      for (const split of splits) {
+        Deno.mkdirSync(`${dir}/${folder}/${split}`, { recursive: true });
+        for (const { name } of Deno.readDirSync(fromGolden("datasets/saved"))) {
+          const from = `${fromGolden("datasets/saved")}/${name}`;
+          Deno.copyFileSync(from, `${dir}/${folder}/${split}/${name}`);
+        }
+      }
+      Deno.writeTextFileSync(`${dir}/${folder}/dataset_dict.json`, JSON.stringify({ splits }));
+    };
+    save("one", ["data"]);
+    save("two", ["train_clean", "train_noisy"]);
+    save("more", ["train", "extra"]);
+    assertEquals((await openDataset(`${dir}/one`, "train")).rows, 3);
+    const open = () => openDataset(`${dir}/two`, "train");
+    await assertRejects(open, Error, `"train_clean, train_noisy"`);
+    await assertRejects(open, Error, `"${dir}/two/train_clean"`);
+    assertEquals((await openDataset(`${dir}/two/train_clean`, "train")).rows, 3);
+    const more = await openDataset(`${dir}/more`, "train");
+    assertEquals([more.rows, more.notes?.length], [3, 1]);
+  }));
+
 Deno.test("openDataset() reads pyarrow's file format, batch by batch, with dictionaries", async () => {
   const dataset = await openDataset(fromGolden("datasets/file_format.arrow"), "train");
   assertEquals(dataset.groups?.map(({ start, rows }) => [start, rows]), [[0, 2], [2, 1]]);

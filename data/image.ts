@@ -5,6 +5,7 @@
  * a decoder for each type. The pixels are those of Pillow's `convert("RGB")`, which are not blended
  * with the alpha; colour profiles are not applied.
  */
+import { decodeAvif } from "./avif.ts";
 import { orientationOf, turned } from "./exif.ts";
 import { decodeGif } from "./gif.ts";
 import { readImageHeader } from "./image_header.ts";
@@ -32,7 +33,7 @@ const DECODERS = {
   TIFF: decodeTiff,
   BMP: decodeBmp,
   HEIC: (bytes: Uint8Array) => decodeByMagick(bytes, "HEIC"),
-  AVIF: (bytes: Uint8Array) => decodeByMagick(bytes, "AVIF"),
+  AVIF: decodeAvif,
 };
 
 /**

@@ -57,7 +57,8 @@ for (const [letter, kind] of Object.entries(KINDS)) {
 Deno.test("HEIC and AVIF files, as phones take pictures, are read upright", async () => {
   const { files } = JSON.parse(Deno.readTextFileSync(new URL("heif_images.json", GOLDEN)));
   // Libraries differ in how they spread a colour over the two by two pixels that it is stored for.
-  for (const [kind, mostLevels] of [["heic", 1], ["avif", 15]] as const) {
+  for (const kind of Object.keys(files)) {
+    const mostLevels = kind === "heic" ? 1 : 16;
     const { file, width, height, rgb } = files[kind];
     const found = await decodeImage(fromBase64(file), kind);
     assertEquals([found.width, found.height], [width, height]);

@@ -23,7 +23,7 @@ const NO_TURN = new TextEncoder().encode("irot\0");
  */
 export async function decodeAvif(bytes: Uint8Array): Promise<RgbImage> {
   const text = new TextDecoder("latin1").decode(bytes);
-  const boxes = [...text.matchAll(/\0\0\0\x09(irot|imir)/g)];
+  const boxes = [...text.matchAll(/\0\0\0\t(irot|imir)/g)];
   const isTold = new Set(boxes.map(([, name]) => name)).size === boxes.length;
   if (!isTold) return await decodeByMagick(bytes, "AVIF"); // each picture in it lies differently
   const lying = bytes.slice();

@@ -27,6 +27,8 @@ const OBJECT_START = 0x7b;
 const OBJECT_END = 0x7d;
 /** The most lists in an object that are looked at. */
 const MOST_LISTS = 100;
+/** How a file begins that pandas writes by default, or with orient="split". */
+const BY_COLUMNS = /^\s*\{\s*("columns"\s*:\s*\[|"(\\.|[^"\\])*"\s*:\s*\{\s*"0"\s*:\s*[^\s{])/;
 /** Lists in a record, which make no object a file of records. */
 const FIELDS_OF_RECORDS = new Set(["conversations", "images", "messages", "texts"]);
 
@@ -201,10 +203,8 @@ function parseRecord(text: string): DataRecord {
   throw new Error(Array.isArray(value) ? "a list" : String(value).slice(0, 40));
 }
 
-/** The first byte that is no space. */
-async function firstByte(file: RangeReader): Promise<number | undefined> {
-  const start = new Uint8Array(await file.slice(0, Math.min(file.byteLength, 4096)));
-  return start.find((byte) => byte > 32);
+async function beginningOf(file: RangeReader): Promise<string> {
+  return new TextDecoder().decode(await file.slice(0, Math.min(file.byteLength, 4096)));
 }
 
 /**
@@ -234,7 +234,8 @@ async function recordsInObjects(name: string, file: RangeReader): Promise<Places
 async function index({ name, open }: DataFile): Promise<TextFile> {
   const file = await openText({ name, open });
   const common = { name, file, expected: "one JSON object", parse: parseRecord };
-  if (await firstByte(file) === LIST_START) {
+  const beginning = await beginningOf(file);
+  if (/^[\0- ]*\[/.test(beginning)) {
     const scanner = new ListScanner(false);
     await scanText(name, file, scanner);
     const [list] = scanner.lists;
@@ -250,6 +251,12 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
   const lines = { ...common, places };
   const mayBeLines = places.length > 1 || /l(\.gz)?$|ndjson/i.test(name); // of .jsonl, one line too
   const isLines = mayBeLines && await readText(lines, 0).then(() => true, () => false);
+  if ((!isLines || places.length === 1) && BY_COLUMNS.test(beginning)) {
+    throw new SyntaxError(
+      `Cannot read "${name}": found a table written by columns, expected one record a line. Write ` +
+        `it again, with pandas as df.to_json(path, orient="records", lines=True).`,
+    );
+  }
   const list = isLines || places.length === 0 ? undefined : await recordsInObjects(name, file);
   return list ? { ...common, places: list, isList: list.length > 1 } : lines;
 }

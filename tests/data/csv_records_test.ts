@@ -138,6 +138,19 @@ Deno.test("a JSON list is read item by item, alone or in an object", async () =>
   assertEquals(await all(await open(pretty.join("\n"))), right);
   assertEquals(await all(await open(items.join(""))), right);
   assertEquals(await all(await open(items.join("\r"))), right);
+  // As pandas writes by default, and with orient="split".
+  const columns = [
+    '{"image":{"0":"a.png"},"answer":{"0":"a"}}',
+    '{"columns":["a"],"data":[["b"]]}',
+  ];
+  for (const text of columns) {
+    await assertRejects(() => open(text), SyntaxError, "written by columns");
+    await assertRejects(
+      () => openJson([{ ...memoryFile(bytesOf(text)), name: "a.jsonl" }]),
+      SyntaxError,
+    );
+  }
+  assertEquals((await open('{"answers": {"0": "a"}}\n{"answers": {"0": "b"}}')).rows, 2);
   const twice = `{"images": [1], "train": ${list}, "test": ${list}}`;
   await assertRejects(() => open(twice), SyntaxError, '"train, test"');
   for (const cut of [list.slice(0, -2), list.slice(0, 20), list + "[]", "[["]) {

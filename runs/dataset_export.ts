@@ -6,6 +6,7 @@
  */
 import type { Dataset, Row, Turn } from "../data/datasets.ts";
 import { HubError } from "../data/hub.ts";
+import { decodeImage } from "../data/image.ts";
 import { readImageHeader } from "../data/image_header.ts";
 import { encodePng } from "../data/png_encoder.ts";
 
@@ -47,7 +48,7 @@ export async function exportDataset(
     onRow?.(index + 1, count);
     let row: Readable;
     try {
-      row = readable(await dataset.row(index));
+      row = await readable(await dataset.row(index));
     } catch (error) {
       if (error instanceof HubError) throw error;
       reason ??= error instanceof Error ? error.message : String(error);
@@ -72,8 +73,10 @@ interface Readable {
   readonly turns: readonly Turn[];
 }
 
-function readable({ image, imageName, turns }: Row): Readable {
+/** @throws {Error} where the picture is damaged */
+async function readable({ image, imageName, turns }: Row): Promise<Readable> {
   if (!(image instanceof Uint8Array)) return { bytes: encodePng(image), ending: "png", turns };
+  await decodeImage(image, imageName);
   const type = readImageHeader(image, imageName).type.toLowerCase();
   return { bytes: image, ending: type === "jpeg" ? "jpg" : type, turns };
 }

@@ -36,11 +36,12 @@ Deno.test("exportDataset() keeps files as they are, and leaves out what cannot b
       { image: null, turns: [["none?", "no"]] },
       { image: jpeg, turns: [["q", "a"]] },
       { image: png, turns: [["r", "b"]] },
+      { image: png.subarray(0, 60), turns: [["cut", "c"]] },
     ]);
     const written = await exportDataset(await openDataset(`${dir}/a.parquet`, "train"), `${dir}/b`);
     assertEquals([written.pictures, written.leftOut, written.reason], [
       2,
-      1,
+      2,
       'Cannot read field "images.bytes": found nothing, expected a picture file',
     ]);
     assertEquals(Deno.readFileSync(`${dir}/b/pictures/1.jpg`), jpeg);

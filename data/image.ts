@@ -12,7 +12,7 @@ import { readImageHeader } from "./image_header.ts";
 import { decodeJpeg } from "./jpeg.ts";
 import { decodeByMagick } from "./magick.ts";
 import { decodePng } from "./png.ts";
-import type { RgbImage } from "./rgb_image.ts";
+import { RareKindError, type RgbImage } from "./rgb_image.ts";
 import { decodeTiff } from "./tiff.ts";
 import { decodeWebp } from "./webp.ts";
 
@@ -88,8 +88,10 @@ export async function decodePlain(
   } catch (error) {
     const found = explain(error);
     throw new SyntaxError(
-      `Cannot decode image "${name}": found ${found}, expected a whole ${type} file. ` +
-        `The file is damaged or cut short, or of a rare kind.`,
+      `Cannot decode image "${name}": found ${found}, expected ` +
+        (error instanceof RareKindError
+          ? `a ${type} file of a more common kind. Save the picture as PNG, or leave it out.`
+          : `a whole ${type} file. The file is damaged or cut short, or of a rare kind.`),
       { cause: error },
     );
   }

@@ -15,6 +15,9 @@ export interface RgbImage {
   alpha?: Uint8Array;
 }
 
+/** A whole file of a kind that is not read. */
+export class RareKindError extends SyntaxError {}
+
 /** A larger array is not copied to give a quarter of it back. */
 const MOST_COPIED_BYTES = 64 * 2 ** 20;
 

@@ -7,7 +7,7 @@
  */
 import { turned } from "./exif.ts";
 import { cmykToRgb, decodeByMagick } from "./magick.ts";
-import { type RgbImage, splitAlpha } from "./rgb_image.ts";
+import { RareKindError, type RgbImage, splitAlpha } from "./rgb_image.ts";
 import { isPackedPlainly, readTiffTags, TAG } from "./tiff_tags.ts";
 
 /** CCITT's facsimile codes and JPEG. */
@@ -106,18 +106,19 @@ function toRgba(
  *
  * @param bytes the whole file
  * @returns a picture of (height, width, 3) bytes, with its alpha
- * @throws {SyntaxError} saying what was found, when the file is damaged or of an unknown kind
+ * @throws {SyntaxError} saying what was found, when the file is damaged
+ * @throws {RareKindError} when it is of a kind that is not read
  */
 export async function decodeTiff(bytes: Uint8Array): Promise<RgbImage> {
   const tags = readTiffTags(bytes);
   const packing = tags.get(TAG.compression) ?? 1;
-  if (tags.get(TAG.photometric) === LAB) throw new SyntaxError("colours of the CIE Lab space");
+  if (tags.get(TAG.photometric) === LAB) throw new RareKindError("colours of the CIE Lab space");
   if (!isPackedPlainly(tags) && !BY_MAGICK.includes(packing)) {
-    throw new SyntaxError(`pixels packed in the way of number ${packing}, which is not known here`);
+    throw new RareKindError(`pixels packed in the way of number ${packing}`);
   }
   const bits = tags.get(TAG.bitsPerSample) ?? 1;
   if (bits > 16 && (tags.get(TAG.photometric) ?? 1) > 1) {
-    throw new SyntaxError(`${bits} bits a colour`);
+    throw new RareKindError(`${bits} bits a colour`);
   }
   const orientation = tags.get(TAG.orientation) ?? 1;
   const isPackedYCbCr = tags.get(TAG.photometric) === YCBCR && packing !== 1;

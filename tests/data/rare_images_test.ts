@@ -70,6 +70,21 @@ Deno.test("HEIC and AVIF files, as phones take pictures, are read upright", asyn
   }
 });
 
+Deno.test("a whole TIFF file of a kind that is not read is not called damaged", async () => {
+  const open = (packing: number, colours: number) => {
+    const tags = [[0, 2], [1, 2], [2, 8], [3, packing], [6, colours]] as const;
+    const entries = tags.flatMap(([tag, value]) => [tag, 1, 3, 0, 1, 0, 0, 0, value, 0, 0, 0]);
+    return decodeImage(bytesOf("II*\0\x08\0\0\0\x05\0", entries, "\0\0\0\0"), "a.tif");
+  };
+  const lab = await assertRejects(
+    () => open(1, 8),
+    SyntaxError,
+    "the CIE Lab space, expected a TIFF",
+  );
+  const packed = await assertRejects(() => open(99, 2), SyntaxError, "number 99, expected a TIFF");
+  for (const { message } of [lab, packed]) assert(message.endsWith("as PNG, or leave it out."));
+});
+
 Deno.test("damaged EXIF data leave the picture as it is", async () => {
   const jpeg = goldenImage("5_photo.jpg");
   const { data } = await decodeImage(jpeg, "photo");

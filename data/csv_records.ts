@@ -6,6 +6,7 @@
  * Source: RFC 4180, and what pandas.read_csv makes of what the RFC leaves open.
  */
 import { type DataFile, mapSome } from "./local_file.ts";
+import { checkColumns, checkQuotes } from "./record_limits.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
 import { openText } from "./text_file.ts";
 import {
@@ -82,11 +83,13 @@ class CsvScanner implements Scanner {
  */
 function valuesOf(record: string, separator: string): string[] {
   const values: string[] = [];
+  let quotes = 0;
   for (let at = 0; at <= record.length; at++) {
     let text = "";
     for (let isDoubled = false; record[at] === '"'; isDoubled = true) {
       const end = record.indexOf('"', at + 1);
       if (end < 0) throw new Error("a quote that is never closed");
+      checkQuotes(++quotes);
       text += (isDoubled ? '"' : "") + record.slice(at + 1, end);
       at = end + 1;
     }
@@ -141,8 +144,12 @@ async function index({ name, open }: DataFile): Promise<TextFile> {
     );
   }
   const lines = { name, file, places: scanner.places, expected: "names of columns" };
-  const parseNames = (text: string) => ({ names: valuesOf(text, separator) });
-  const { names } = await readText({ ...lines, parse: parseNames }, 0);
+  const parseNames = (text: string) => {
+    const names = valuesOf(text, separator);
+    checkColumns(names.length);
+    return names;
+  };
+  const names = await readText({ ...lines, parse: parseNames }, 0);
   const expected = `a value for each column, in quotes where there is a ${
     separator === "\t" ? "tab" : `"${separator}"`
   } in it`;

@@ -6,6 +6,7 @@
  */
 import type { RangeReader } from "./hub.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
+import { checkColumns } from "./record_limits.ts";
 import type { DataRecord, RecordSource } from "./records.ts";
 import { openText } from "./text_file.ts";
 import {
@@ -29,6 +30,8 @@ const OBJECT_END = 0x7d;
 const MOST_LISTS = 100;
 /** How a file begins that pandas writes by default, or with orient="split". */
 const BY_COLUMNS = /^\s*\{\s*("columns"\s*:\s*\[|"(\\.|[^"\\])*"\s*:\s*\{\s*"0"\s*:\s*[^\s{])/;
+/** As Python has it: more take very long. */
+const MOST_DIGITS = 4300;
 /** Lists in a record, which make no object a file of records. */
 const FIELDS_OF_RECORDS = new Set(["conversations", "images", "messages", "texts"]);
 
@@ -178,7 +181,10 @@ class ListScanner implements Scanner {
 /** Keeps whole numbers that have more digits than a number of JavaScript. */
 function exact(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
   if (typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER) return value;
-  return /^-?\d+$/.test(context?.source ?? "") ? BigInt(context?.source ?? "") : value;
+  const source = context?.source ?? "";
+  if (!/^-?\d+$/.test(source)) return value;
+  if (source.length <= MOST_DIGITS) return BigInt(source);
+  throw new RangeError(`a number of ${source.length} digits, expected at most ${MOST_DIGITS}`);
 }
 
 /** Parses JSON as Python reads it: NaN and Infinity, which are no values, are null. */
@@ -186,9 +192,14 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text, /\d{16}/.test(text) ? exact : undefined);
   } catch (error) {
-    const plain = text.replace(
-      /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g,
-      (found) => found.startsWith('"') ? found : "null",
+    if (error instanceof RangeError) throw error;
+    let isInText = false;
+    const plain = text.replace( // in pieces, for which there is room enough
+      /"|(?:\\.|[^"\\NI-]){1,1000}|-?\b(?:NaN|Infinity)\b/g,
+      (found) => {
+        if (found === '"') isInText = !isInText;
+        return !isInText && /^-?(NaN|Infinity)$/.test(found) ? "null" : found;
+      },
     );
     if (plain === text) throw error;
     return JSON.parse(plain);
@@ -198,6 +209,7 @@ function parseJson(text: string): unknown {
 function parseRecord(text: string): DataRecord {
   const value = parseJson(text);
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    checkColumns(Object.keys(value).length);
     return value as DataRecord;
   }
   throw new Error(Array.isArray(value) ? "a list" : String(value).slice(0, 40));

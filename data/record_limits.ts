@@ -1,12 +1,14 @@
 /**
  * How much a file may unfold to, so that a small one cannot fill the memory: far above what data of
- * that size need. Below the readers of Parquet and Arrow. Ours.
+ * that size need. Below the readers of records. Ours.
  */
 
 /** Bytes that a group of records may always have when it is unpacked. */
 const UNPACKED_BYTES = 2 ** 26;
 /** Rows that a group may always have, as most writers make them: one value takes few bytes for all. */
 const ROWS = 2 ** 20;
+const MOST_COLUMNS = 10_000;
+const MOST_QUOTES = 2 ** 20;
 
 /** Refuses what is no count, and more than a limit. */
 function atMost(count: number, limit: number, unit: string): void {
@@ -34,6 +36,24 @@ export function checkUnpacked(bytes: number, packed: number): void {
  */
 export function checkCount(count: number, bytes: number, unit: string = "rows in a group"): void {
   atMost(count, ROWS + 8 * bytes, unit);
+}
+
+/**
+ * Refuses more columns than any table of questions has.
+ *
+ * @throws {RangeError} when it is too many
+ */
+export function checkColumns(count: number): void {
+  atMost(count, MOST_COLUMNS, "columns");
+}
+
+/**
+ * Refuses more quotes in a record than the largest conversation has: each makes a text longer.
+ *
+ * @throws {RangeError} when it is too many
+ */
+export function checkQuotes(count: number): void {
+  atMost(count, MOST_QUOTES, "quotes");
 }
 
 /**

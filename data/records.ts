@@ -6,6 +6,7 @@ import type { RowGroup } from "./dataset.ts";
 import { whatIs } from "./file_kind.ts";
 import { HubError, type RangeReader } from "./hub.ts";
 import { type DataFile, mapSome } from "./local_file.ts";
+import { checkColumns } from "./record_limits.ts";
 
 /** Files that are opened at once. */
 const FILES_AT_ONCE = 8;
@@ -267,7 +268,9 @@ export async function openGrouped(
   const indexed = await mapSome(files, FILES_AT_ONCE, async (one) => {
     const file = await one.open();
     try {
-      return { name: one.name, ...await kind.index(file) };
+      const index = await kind.index(file);
+      checkColumns(index.columns.length);
+      return { name: one.name, ...index };
     } catch (error) {
       throw await openError(kind, one, file, error);
     }

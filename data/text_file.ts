@@ -20,9 +20,12 @@ function inMemory(bytes: Uint8Array<ArrayBuffer>): RangeReader {
 }
 
 async function unzip(name: string, file: RangeReader): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(await file.slice(0, file.byteLength));
+  const packed = new Uint8Array(await file.slice(0, file.byteLength));
   try {
-    return new Uint8Array(gunzipSync(bytes, { maxOutputLength: LONGEST_CONVERTED }));
+    const { buffer, byteOffset, length } = gunzipSync(packed, {
+      maxOutputLength: LONGEST_CONVERTED,
+    });
+    return new Uint8Array(buffer as ArrayBuffer, byteOffset, length); // no copy
   } catch (cause) {
     if (cause instanceof RangeError) throw tooLong(name, "more");
     throw new SyntaxError(`Cannot unpack "${name}": found a damaged file, expected a gzip file`, {

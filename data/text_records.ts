@@ -157,6 +157,9 @@ export async function readText<T>(text: TextFile<T>, index: number): Promise<T> 
       : cause instanceof Error
       ? cause.message
       : String(cause);
+    if (cause instanceof RangeError && /, expected at most /.test(found)) {
+      throw new RangeError(`Cannot read ${placeOf(text, index)}: found ${found}`, { cause });
+    }
     throw new SyntaxError(
       `Cannot read ${placeOf(text, index)}: found ${found}, expected ${text.expected}`,
       { cause },

@@ -4,7 +4,7 @@ import { openDataset } from "../../data/datasets.ts";
 import { mostFrequent, pictureOf } from "../../data/record_fields.ts";
 import { byteTokenizer } from "../../data/tokenizer.ts";
 import { surveyDataset } from "../../runs/dataset_survey.ts";
-import { goldenImage, inTemporaryFolder } from "./helpers.ts";
+import { goldenImage, inTemporaryFolder, writeColumns } from "./helpers.ts";
 
 /** More than a call takes arguments. */
 const MANY = 150_000;
@@ -62,3 +62,34 @@ Deno.test("a picture in Base64 may be large", () => {
   assertEquals("bytes" in picture && picture.bytes.length, 3 * 2 ** 22);
   assertThrows(() => pictureOf(`${text}.`, "image"), TypeError, "expected a path of at most 4096");
 });
+
+Deno.test("very many columns, digits or quotes are refused, and escaped quotes beside NaN read", () =>
+  inTemporaryFolder(async (dir) => {
+    const image = goldenImage("1_gray.png").toBase64();
+    const keys = Array.from({ length: 10_001 }, (_, at) => `c${at}`);
+    const files: [string, string, string][] = [
+      ["a.csv", `${keys.join()}\n1`, "found 10001 columns, expected at most 10000"],
+      ["b.csv", `image,question,answer\na,b,"${'""'.repeat(2 ** 20)}"`, "found 1048577 quotes"],
+      ["c.jsonl", JSON.stringify(Object.fromEntries(keys.map((key) => [key, 1]))), "10001 columns"],
+      ["d.jsonl", `{"question":${"1".repeat(4301)}}`, "found a number of 4301 digits"],
+    ];
+    for (const [name, text, found] of files) {
+      Deno.writeTextFileSync(`${dir}/${name}`, text);
+      await assertRejects(() => openDataset(`${dir}/${name}`, "train"), RangeError, found);
+    }
+    const row = JSON.stringify({
+      image,
+      question: "NaN, -Infinity?",
+      answer: "a",
+      quotes: '"'.repeat(9e6),
+    });
+    Deno.writeTextFileSync(`${dir}/e.jsonl`, row.replace("{", '{"a":NaN,"b":[-Infinity],'));
+    const { turns } = await (await openDataset(`${dir}/e.jsonl`, "train")).row(0);
+    assertEquals(turns[0]?.question, "NaN, -Infinity?");
+    writeColumns(`${dir}/f.parquet`, keys.map((name) => ({ name, data: [1], type: "INT32" })));
+    await assertRejects(
+      () => openDataset(`${dir}/f.parquet`, "train"),
+      RangeError,
+      "10001 columns",
+    );
+  }));

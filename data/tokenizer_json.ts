@@ -17,8 +17,9 @@ import {
 
 /** An id of this size or more would make a table that fills the memory; real ones end at 300,000. */
 const ID_LIMIT = 1 << 22;
-/** Of one token, and of one word that WordPiece cuts, which takes time with the third power. */
+/** Of one token, of one that Unigram weighs against all others, and of one word that WordPiece cuts. */
 const MOST_TOKEN_LETTERS = 1000;
+const MOST_UNIGRAM_LETTERS = 64;
 const MOST_WORD_LETTERS = 200;
 /** Parts that may be absent in one alternative of a pattern, and ways to search in all patterns. */
 const MOST_OPTIONS = 6;
@@ -102,10 +103,10 @@ function checkSteps(steps: readonly unknown[]): void {
 
 // Ids and merges.
 
-function checkedId(token: string, id: unknown): number {
-  if (token.length > MOST_TOKEN_LETTERS) {
+function checkedId(token: string, id: unknown, most = MOST_TOKEN_LETTERS): number {
+  if (token.length > most) {
     throw new Fault(
-      `a token of ${token.length} letters, expected at most ${MOST_TOKEN_LETTERS}: ${shown(token)}`,
+      `a token of ${token.length} letters, expected at most ${most}: ${shown(token)}`,
     );
   }
   if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < ID_LIMIT) return id;
@@ -119,11 +120,12 @@ function vocabularyOf({ vocab }: Json): Map<string, number> {
   const entries: [unknown, unknown][] = Array.isArray(vocab)
     ? vocab.map((entry, i) => [Array.isArray(entry) ? entry[0] : entry, i])
     : Object.entries(vocab);
+  const most = Array.isArray(vocab) ? MOST_UNIGRAM_LETTERS : MOST_TOKEN_LETTERS;
   const ids = new Map<string, number>();
   const tokens = new Map<number, string>();
   for (const [token, id] of entries) {
     if (typeof token !== "string") throw new Fault(`${shown(token)}, expected a token's text`);
-    const other = tokens.get(checkedId(token, id));
+    const other = tokens.get(checkedId(token, id, most));
     if (other !== undefined) {
       throw new Fault(
         `the id ${id} for ${shown(other)} and ${shown(token)}, expected each id once`,

@@ -134,6 +134,9 @@ const REFUSED: [string, Json, string][] = [
     model: MODEL,
     added_tokens: [{ content: "a".repeat(2000), id: 4 }],
   }, "2000 letters"],
+  ["a token of Unigram as long as a line", {
+    model: { type: "Unigram", unk_id: 0, vocab: [["<e>", 0], ["a".repeat(65), -1]] },
+  }, "65 letters"],
   ["words without end", {
     model: {
       type: "WordPiece",

@@ -53,7 +53,7 @@ export async function decodeByMagick(
     image.onWarning = ({ error }) => {
       if (/premature end|unexpected end|not enough data/i.test(error.message)) cut = error.message;
     };
-    image.read(bytes, new MagickReadSettings({ format }));
+    image.read(bytes, new MagickReadSettings({ format, frameIndex: 0, frameCount: 1 }));
     if (cut) throw new SyntaxError(cut);
     const { width, height } = image;
     const isCmyk = image.colorSpace === ColorSpace.CMYK;

@@ -22,6 +22,9 @@ const LAB = 8;
 const MULTIPLIED_ALPHA = 1;
 const ALPHA = 2;
 
+/** Strips or tiles: one a line and colour of the highest pictures; geotiff keeps a promise for each. */
+const MOST_PARTS = 200_000;
+
 type Samples = ArrayLike<number>;
 
 /** The samples, `channels` for every pixel, as they are in the file, and the palette. */
@@ -29,6 +32,14 @@ async function readSamples(bytes: Uint8Array) {
   const { fromArrayBuffer } = await import("./tiff_packing.ts");
   const tiff = await fromArrayBuffer(bytes.slice().buffer);
   const image = await tiff.getImage(0);
+  const [width, height] = [image.getTileWidth(), image.getTileHeight()];
+  const parts = Math.ceil(image.getWidth() / width) * Math.ceil(image.getHeight() / height) *
+    (image.planarConfiguration === 2 ? image.getSamplesPerPixel() : 1);
+  if (!(parts >= 1 && parts <= MOST_PARTS)) {
+    throw new SyntaxError(
+      `strips or tiles of ${width}x${height} pixels, none or over ${MOST_PARTS}`,
+    );
+  }
   const samples = await image.readRasters({ interleave: true });
   const palette: Samples | undefined = image.fileDirectory.hasTag("ColorMap")
     ? await image.fileDirectory.loadValue("ColorMap")

@@ -3,7 +3,7 @@
  * makes of each as it is, turned upright, and laid over white.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { crc32 } from "node:zlib";
+import { crc32, gunzipSync } from "node:zlib";
 import { decodeImage, decodePlain, type RgbImage } from "../../data/image.ts";
 import { overWhite } from "../../data/rgb_image.ts";
 import { BREAKAGES, breakFile, type Structure } from "./breakage.ts";
@@ -167,4 +167,33 @@ Deno.test("broken files of rare kinds are pictures or errors, and the next is as
     assertEquals(await summary(await decodeImage(fromBase64(file), name)), plain, `after ${i}`);
   }
   assert(counts.picture > 0 && counts.error > 0, JSON.stringify(counts));
+});
+
+Deno.test("a TIFF file of more or smaller tiles than any real one is refused at once", async () => {
+  for (const side of [0, 1]) {
+    const tags = [[256, 9000], [257, 9000], [258, 8], [259, 1], [262, 1], [277, 1]]
+      .concat([[322, side], [323, side], [324, 8], [325, 1]]);
+    const entries = tags.flatMap(([tag = 0, value = 0]) => [
+      ...[tag & 255, tag >> 8, 4, 0, 1, 0, 0, 0],
+      ...[value & 255, value >> 8, 0, 0],
+    ]);
+    const tiff = bytesOf("II*\0\x08\0\0\0", [tags.length, 0], entries, [0, 0, 0, 0]);
+    const found = `strips or tiles of ${side}x${side} pixels`;
+    await assertRejects(() => decodeImage(tiff, "tiles"), SyntaxError, found);
+  }
+});
+
+/** An AVIF file of two frames by Pillow 13, the second one filled with zeros at its end; compressed. */
+const TWO_FRAMES =
+  "H4sIAAAAAAACA41TvU8UQRR/s0fMhRx6AQxqgByGgoKCvcrCGOAMkBBCRWK77uyyAzvMZGfYnIbiiPFPoJaa3v/A0EJlLGyJJnZa" +
+  "WRh5szsLy3J8vGTyPmd+7/32LQDMhvqd9FKmAAV1aGyuQpcp8YKz0OXMC9cW3EVM/+KB9iCXqYjGibVBMl9DRR5KpnlmETyTLBa+" +
+  "cV4bn+TR2hnq53hmGNsJL2qfoRM41vPSObcjYpFhbTGZSNSrTPoC9ShTMrB4zeJI1mUmUKvX66gaXup29qFhQiO+iJMdP+7iy0Pw" +
+  "oIehMSZ5MRM2NkCcDwMAzjEXIsVQl6cRJTb/w/26dKlrP/9bMX2S8uykwkXFn4dbBaudJZ1422hHejvDJ9fx89hFD3A7Zt8eCs5w" +
+  "DQKqzQpMB7HSFq+44Vx9gxxxygxls5zezE1xd+PLvdaFbPB8BUZTHtFKu9M0z43TJAhLrTR2k7iV2+Sx0m9jtA+UVrRU89Es0A2U" +
+  "mOGbsIJ6pagYXFhfa3UEAm72/zhPMqrvWKqm76tswj17SemM3aIJx+pxbNYvxau59yVgx/4rE4YkpbP9h9J/hDGlKm8tc+rpYRgc" +
+  "Mv6nv59/t6YOT3vtR034Dn9OXs68+Qav3CAahvbTuVqv96/fwOc7PzlSJAQAAA==";
+
+Deno.test("of a film in an AVIF file only the first frame is looked at", async () => {
+  const { width, height } = await decodeImage(gunzipSync(fromBase64(TWO_FRAMES)), "film");
+  assertEquals([width, height], [16, 16]);
 });

@@ -1,7 +1,7 @@
 /**
  * Markdown in which foreign text stays text: names, kinds of questions and settings cannot make links, HTML or columns.
  *
- * Under model_card.ts. Source: GitHub Flavored Markdown, 2.4, 6.1 and 4.10.
+ * Under model_card.ts. Source: GitHub Flavored Markdown, 2.4, 6.1, 6.9 and 4.10.
  */
 import { printable } from "../data/terminal.ts";
 
@@ -17,6 +17,9 @@ export function inline(text: string): string {
   return printable(text, MOST_CHARACTERS).replaceAll(/&(?=#?\w+;)/g, "&amp;").replaceAll(
     MARKS,
     (mark) => mark === "<" ? "&lt;" : /\d/.test(mark) ? `${mark}\\` : `\\${mark}`,
+  ).replaceAll(
+    /(?<=\w):(?=\/\/)|(?<=www)\.|(?<=[\w.+-])@|(?<=mailto|xmpp):/gi,
+    (mark) => `&#${mark.charCodeAt(0)};`,
   );
 }
 

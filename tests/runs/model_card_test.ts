@@ -272,6 +272,9 @@ Deno.test("inline() and code() keep what a text says", () => {
     ["0.5", "0.5"],
     ["a & b &amp; c", "a & b &amp;amp; c"],
     ["C:\\x", "C:\\\\x"],
+    ["http://a.b/c www.a.b", "http&#58;//a.b/c www&#46;a.b"],
+    ["a@b.co a_@b.co mailto:a", "a&#64;b.co a\\_&#64;b.co mailto&#58;a"],
+    ["a: b // @c", "a: b // @c"],
   ] as const;
   for (const [text, expected] of cases) assertEquals(inline(text), expected);
   assertEquals(code("a"), "`a`");

@@ -17,6 +17,8 @@ const NAME_COLUMNS = 28;
 const MOST_ANSWERS = 10;
 /** Kinds of questions that are listed. */
 const MOST_CATEGORIES = 20;
+/** Columns that are named. */
+const MOST_COLUMNS = 20;
 /** Characters of an error message that are shown. */
 const MOST_CHARACTERS = 300;
 
@@ -68,10 +70,17 @@ export function lengthAdvice({ lengths, tooLong }: Survey): string {
     (most < all ? `, ${most} takes 99 %.` : ".");
 }
 
+/** Names of columns, or the first of many. */
+export function columnsText(columns: readonly string[]): string {
+  const shown = columns.slice(0, MOST_COLUMNS).map((name) => printable(name, MOST_CHARACTERS));
+  const more = columns.length - shown.length;
+  return shown.join(", ") + (more > 0 ? ` and ${grouped(more)} more` : "");
+}
+
 function facts(survey: Survey): string[][] {
   const { columns, parts, rowGroups, turns, pictures, ratedOut, questions } = survey;
   return [
-    ...(columns ? [["Columns", columns.map((name) => printable(name)).join(", ")]] : []),
+    ...(columns ? [["Columns", columnsText(columns)]] : []),
     ...parts.map(({ name, rows, weight }, i) => [
       i === 0 ? "Sources" : "",
       `${printable(name)}: ${grouped(rows)} rows${

@@ -8,6 +8,7 @@ import type { DatasetSample, SampleToken, SampleTurn } from "../dataset_samples.
 import type { Survey } from "../dataset_survey.ts";
 import {
   baselineText,
+  columnsText,
   grouped,
   lengthAdvice,
   rowsText,
@@ -29,6 +30,8 @@ const MOST_CATEGORIES = 20;
 const MOST_ANSWERS = 10;
 /** Characters of an answer in the table. */
 const LONGEST_ANSWER = 60;
+/** Characters of a question or an answer of a row. */
+const LONGEST_TEXT = 2000;
 
 /** What a page shows. */
 export interface DatasetPage {
@@ -138,14 +141,18 @@ function isSmall(width: number, height: number): string {
   return Math.max(width, height) <= 128 ? "small" : "";
 }
 
+function cut(text: string, most: number = LONGEST_TEXT): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
+}
+
 function turnBlock(turn: SampleTurn): Html {
   const { question, answer, category, tokens, padding, isCut, evaluationPrompt } = turn;
   const filler = padding.count === 0
     ? ""
     : html`<span class="padding">${padding.count} × padding</span>`;
   return html`<div class="turn">
-    <p class="question">${question}</p>
-    <p class="answer-text">${answer}</p>
+    <p class="question">${cut(question)}</p>
+    <p class="answer-text">${cut(answer)}</p>
     <p class="tokens">${padding.isBefore ? filler : ""}${tokens.map(tokenBox)}${
     padding.isBefore ? "" : filler
   }</p>
@@ -154,7 +161,7 @@ function turnBlock(turn: SampleTurn): Html {
   }</p>${
     evaluationPrompt === undefined
       ? ""
-      : html`<p class="note">An evaluation asks: <q>${evaluationPrompt}</q></p>`
+      : html`<p class="note">An evaluation asks: <q>${cut(evaluationPrompt)}</q></p>`
   }</div>\n`;
 }
 
@@ -210,7 +217,7 @@ function shareBar(its: number, of: number): Html {
 
 function answers(survey: Survey): Content {
   const rows = survey.answers.slice(0, MOST_ANSWERS).map(({ text, questions }) => [
-    text.length > LONGEST_ANSWER ? `${text.slice(0, LONGEST_ANSWER)}…` : text,
+    cut(text, LONGEST_ANSWER),
     shareBar(questions, survey.questions),
   ]);
   return html`<p class="hint">${baselineText(survey)}</p>${table(["Answer", "Questions"], rows)}`;
@@ -220,7 +227,7 @@ function facts(survey: Survey): Html {
   const { columns, parts, rowGroups, ratedOut, pictures } = survey;
   return table([], [
     ["Rows", rowsText(survey)],
-    ...(columns ? [["Columns", columns.join(", ")]] : []),
+    ...(columns ? [["Columns", columnsText(columns)]] : []),
     ...parts.map(({ name, rows }) => [name, `${grouped(rows)} rows`]),
     ...(rowGroups.count > 0
       ? [["Row groups", `${grouped(rowGroups.count)}, ${sizeText(rowGroups.bytes)} in memory`]]

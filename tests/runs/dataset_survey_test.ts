@@ -193,6 +193,8 @@ Deno.test("surveyText() fits 80 columns, says what to do, and steers no terminal
   assertEquals(wide, []);
   // deno-lint-ignore no-control-regex
   assertEquals(/\x1b/.test(surveyText(await surveyDataset(datasetOf([1]), OPTIONS))), false);
+  const columns = Array.from({ length: 25 }, (_, at) => `c${at}`);
+  assertStringIncludes(surveyText({ ...survey, columns }), "c18, c19 and 5 more\n");
 });
 
 Deno.test("surveyText() and surveyJson() do with a dataset of which nothing is good", async () => {

@@ -14,7 +14,7 @@ import { goldenImage } from "../../data/helpers.ts";
 const EVIL = `</style><script>alert("1")</script>'"><img src=x onerror=alert(2)>&lt;`;
 const PNG = goldenImage("0_rgb.png");
 
-async function page(format: Dataset["format"] = "vqa"): Promise<string> {
+async function page(format: Dataset["format"] = "vqa", question: string = EVIL): Promise<string> {
   const dataset: Dataset = {
     name: EVIL,
     rows: 2,
@@ -23,7 +23,7 @@ async function page(format: Dataset["format"] = "vqa"): Promise<string> {
     row: (index) => ({
       image: index === 0 ? PNG : PNG.subarray(0, 99),
       imageName: EVIL,
-      turns: [{ question: EVIL, answer: EVIL, category: EVIL }],
+      turns: [{ question, answer: EVIL, category: EVIL }],
     }),
     turnCounts: () => Promise.resolve(Uint32Array.of(1, 1)),
     allTurns: async function* () {},
@@ -56,6 +56,9 @@ Deno.test("datasetPage() needs nothing from elsewhere, and the browser is told s
   assertStringIncludes(text, 'name="viewport"');
   assertStringIncludes(text, "prefers-color-scheme: dark");
   assert(!text.includes("An evaluation asks"));
+  assertEquals((await page("vqa", "é".repeat(5000))).match(/é{2001,}|é{2000}…/g), [
+    "é".repeat(2000) + "…",
+  ]);
 });
 
 Deno.test("datasetPage() shows the picture as the model gets it, and what is left out", async () => {

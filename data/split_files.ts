@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, FileKind>> = {
 };
 /** What `datasets` and models leave beside data. */
 const NO_DATA =
-  /(^|[/\\])((tokenizer_)?config|tokenizer|(trainer_)?state|dataset_dict|dataset_infos?)\.json$/;
+  /(^|[/\\])((\w+_)?config|tokenizer|vocab|special_tokens_map|(trainer_)?state|dataset_(dict|infos?))\.json$/;
 
 /** A kind of files. */
 export type FileKind = "parquet" | "arrow" | "json" | "csv" | "pictures";

@@ -337,6 +337,8 @@ Deno.test("what training leaves in the data's folder is no data", () =>
       "pets/cat/1.png": undefined,
       "pets/dog/2.png": undefined,
       ...run("pets/run"),
+      "pets/model/preprocessor_config.json": "{}",
+      "pets/model/vocab.json": "{}",
       "itself/cat/1.png": undefined,
       "itself/dog/2.png": undefined,
       ...run("itself"),

@@ -173,7 +173,7 @@ function notAsked(results: readonly SetResult[]): string {
     const [first] = rows;
     return first
       ? `; ${what}: ${rows.length}, such as ${printable(first.imageName)}: ${
-        printable(first.reason, MOST_CHARACTERS)
+        printable(first.reason.replace(/\.$/, ""), MOST_CHARACTERS)
       }`
       : "";
   };

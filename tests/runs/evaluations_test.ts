@@ -94,7 +94,7 @@ Deno.test("evaluationLine() says what was left out, what counts as wrong, and th
   const result = { ...resultOf(0.5, 1), baseline_accuracy: 0.25 };
   const whole = { validation: result, test: undefined, sets: new Map() };
   const rows = [
-    { row: 7, imageName: "row 7", reason: "cut short" },
+    { row: 7, imageName: "row 7", reason: "cut short." },
     { row: 8, imageName: "b", reason: "c" },
   ];
   const line = "Step 3: accuracy 50.0 % (50 of 100, 95 % interval 40.4–59.6 %), baseline 25.0 %, " +

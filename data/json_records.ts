@@ -32,6 +32,8 @@ const MOST_LISTS = 100;
 const BY_COLUMNS = /^\s*\{\s*("columns"\s*:\s*\[|"(\\.|[^"\\])*"\s*:\s*\{\s*"0"\s*:\s*[^\s{])/;
 /** As Python has it: more take very long. */
 const MOST_DIGITS = 4300;
+/** Python reads no deeper either: a byte that opens a list takes 70 in memory. */
+const TOO_DEEP = "[".repeat(1000);
 /** Lists in a record, which make no object a file of records. */
 const FIELDS_OF_RECORDS = new Set(["conversations", "images", "messages", "texts"]);
 
@@ -189,6 +191,7 @@ function exact(_name: string, value: unknown, context?: { readonly source?: stri
 
 /** Parses JSON as Python reads it: NaN and Infinity, which are no values, are null. */
 function parseJson(text: string): unknown {
+  if (text.includes(TOO_DEEP)) throw new Error(`${TOO_DEEP.length} lists in one another`);
   try {
     return JSON.parse(text, /\d{16}/.test(text) ? exact : undefined);
   } catch (error) {

@@ -77,6 +77,12 @@ Deno.test("very many columns, digits or quotes are refused, and escaped quotes b
       Deno.writeTextFileSync(`${dir}/${name}`, text);
       await assertRejects(() => openDataset(`${dir}/${name}`, "train"), RangeError, found);
     }
+    Deno.writeTextFileSync(`${dir}/g.jsonl`, `{"a":${"[".repeat(1000)}${"]".repeat(1000)}}`);
+    await assertRejects(
+      () => openDataset(`${dir}/g.jsonl`, "train"),
+      SyntaxError,
+      "1000 lists in one",
+    );
     const row = JSON.stringify({
       image,
       question: "NaN, -Infinity?",

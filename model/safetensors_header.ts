@@ -3,6 +3,7 @@
 
 /** Characters that an error shows of what was found: a file may hold anything. */
 const LONGEST_FOUND = 800;
+const LONGEST_VALUE = 200;
 
 /** A file of a model is damaged, or is not what it should be. */
 export class CheckpointError extends Error {
@@ -141,7 +142,7 @@ function parseMetadata(path: string, value: unknown): Map<string, string> {
   }
   throw new CheckpointError(
     path,
-    `its "__metadata__" is ${JSON.stringify(value)}`,
+    `its "__metadata__" is ${shown(value)}`,
     "an object of texts",
   );
 }
@@ -150,22 +151,22 @@ function parseEntry(path: string, name: string, value: unknown): TensorEntry {
   const wrong = (found: string, expected: string) =>
     new CheckpointError(path, `tensor "${name}" has ${found}`, expected);
   if (!isRecord(value)) {
-    throw wrong(`the entry ${JSON.stringify(value)}`, "an object");
+    throw wrong(`the entry ${shown(value)}`, "an object");
   }
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isDtype(dtype)) {
     throw wrong(
-      `the dtype ${JSON.stringify(dtype)}`,
+      `the dtype ${shown(dtype)}`,
       Object.keys(BYTES_PER_ELEMENT).join(", "),
     );
   }
   if (!isCountList(shape)) {
-    throw wrong(`the shape ${JSON.stringify(shape)}`, "whole numbers");
+    throw wrong(`the shape ${shown(shape)}`, "whole numbers");
   }
   const [start, end] = isCountList(offsets) ? offsets : [];
   if (start === undefined || end === undefined || start > end) {
     throw wrong(
-      `the data_offsets ${JSON.stringify(offsets)}`,
+      `the data_offsets ${shown(offsets)}`,
       "two whole numbers, the smaller one first",
     );
   }
@@ -178,6 +179,10 @@ function parseEntry(path: string, name: string, value: unknown): TensorEntry {
     );
   }
   return { dtype, shape, offsets: [start, end] };
+}
+
+function shown(value: unknown): string {
+  return String(JSON.stringify(value)).slice(0, LONGEST_VALUE);
 }
 
 function isDtype(value: unknown): value is Dtype {

@@ -197,6 +197,9 @@ Deno.test("openSafetensors() says what lies in place of a model, and takes metad
     assertThrows(() => openSafetensors(path), CheckpointError, "a pointer to a file in Git LFS");
     Deno.writeTextFileSync(path, "<!DOCTYPE html><title>Not found</title>");
     assertThrows(() => openSafetensors(path), CheckpointError, "an HTML page");
+    Deno.writeFileSync(path, bytesOf(`{"a":${"[".repeat(1000)}${"]".repeat(1000)}}`));
+    const { message } = assertThrows(() => openSafetensors(path), CheckpointError, "the entry [[[");
+    assert(message.length < 350 + path.length, message);
     const header = { __metadata__: null, a: entry("F32", [1], 0, 4) };
     Deno.writeFileSync(path, bytesOf(JSON.stringify(header), new Uint8Array(4)));
     using file = openSafetensors(path);

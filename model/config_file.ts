@@ -124,10 +124,18 @@ function widthProblem(
   return undefined;
 }
 
+// Attention compares all patches with each other: with more along a side it would take gigabytes.
+const MOST_PATCHES = 128;
+
 function imageProblem(config: VLMConfig): string | undefined {
   const { vit_img_size: side, vit_patch_size: patch } = config;
   const factor = config.mp_pixel_shuffle_factor;
   if (side < patch) return `vit_img_size is ${side}, expected at least vit_patch_size, ${patch}`;
+  if (patchesPerSide(config) > MOST_PATCHES) {
+    return `vit_img_size ${side} makes ${
+      patchesPerSide(config)
+    } patches a side, expected at most ${MOST_PATCHES}`;
+  }
   if (patchesPerSide(config) % factor !== 0) {
     return `an image side is ${
       patchesPerSide(config)

@@ -90,7 +90,7 @@ export function patchesPerSide({ vit_img_size, vit_patch_size }: VLMConfig): num
 // Larger than any known model's, and small enough that looking at such a model takes no time.
 const MOST_BLOCKS = 1000;
 const WIDEST = 2 ** 20;
-const MOST_PIXELS = 2 ** 14;
+const MOST_PIXELS = 2 ** 12;
 const MOST_TOKENS = 2 ** 24;
 
 /** Every key of VLMConfig in nanoVLM's order, with nanoVLM's initial values. */

@@ -59,6 +59,8 @@ Deno.test("parseVLMConfig() throws for impossible values, naming what does not f
     [{ vit_hidden_dim: 770 }, "multiple of vit_n_heads"],
     [{ lm_hidden_dim: 578 }, "multiple of lm_n_heads"],
     [{ vit_img_size: 15 }, "at least vit_patch_size"],
+    [{ vit_img_size: 16384 }, "from 1 to 4096"],
+    [{ vit_img_size: 2048, vit_patch_size: 2 }, "1024 patches a side"],
     [{ lm_n_kv_heads: 2 }, "multiple of lm_n_kv_heads"],
     [{ mp_pixel_shuffle_factor: 3 }, "multiple of mp_pixel_shuffle_factor"],
     [{ vit_n_heads: 4 }, "widest head"],

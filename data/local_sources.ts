@@ -250,7 +250,7 @@ export async function openFolders(path: string, configs: readonly string[]): Pro
   if (listed.length > 0) return listed;
   const known = firstFolders(all);
   const chosen = configs.flatMap((name) => name === "all" && !known.includes(name) ? known : name);
-  const missing = chosen.find((name) => !known.includes(name));
+  const missing = chosen.find((name) => !known.includes(name) && !all.includes(name)); // a file may be named too
   if (missing !== undefined) {
     throw new Error(
       `Cannot open dataset "${path}:${missing}": found no such folder with files, expected one of "${

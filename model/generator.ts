@@ -85,16 +85,24 @@ export class Generator implements Disposable {
   readonly #pool: BufferPool = new BufferPool();
   readonly #recorded: Session[] = [];
   readonly #sessions: Map<string, Promise<Session>> = new Map();
+  /** Ends with the newest call. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(readonly model: VisionLanguageModel) {}
 
   /**
-   * The new tokens of each row, up to and without the end token.
+   * The new tokens of each row, up to and without the end token. Calls at once wait for each other, for they share a cache.
    *
    * @throws {RangeError} where prompt and answer are longer than the model's context.
    * @throws {DeviceError} {ShaderError}
    */
-  async generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
+  generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
+    const answers = this.#last.then(() => this.#generate(batch, options));
+    this.#last = answers.catch(() => {}); // who asked hears of it; the next call goes on
+    return answers;
+  }
+
+  async #generate(batch: HostBatch, options: GenerateOptions): Promise<number[][]> {
     const { maxNewTokens, eosTokenId } = options;
     const length = imageTokens(this.model.config) + batch.length;
     this.#checkLength(length, maxNewTokens);

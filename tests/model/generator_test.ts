@@ -81,6 +81,29 @@ testOnDevices(
 );
 
 testOnDevices(
+  "generate() gives calls at once what it gives one after the other, also after one that fails",
+  async (device) => {
+    const model = await peaked(device);
+    const generator = new Generator(model);
+    const { labels: _, ...prompt } = smallBatch(4);
+    const prompts = [0, 1, 2, 3].map((shift) => ({
+      ...prompt,
+      inputIds: prompt.inputIds.map((id) => (id + shift) % SMALL.lm_vocab_size),
+    }));
+    const ask = (batch: HostBatch, maxNewTokens = 9) =>
+      generator.generate(batch, { maxNewTokens, mode: "greedy" });
+    const expected: number[][][] = [];
+    for (const batch of prompts) expected.push(await ask(batch));
+    assertEquals(new Set(expected.map((answers) => answers.join())).size, 4, "the answers differ");
+    const failing = assertRejects(() => ask(prompt, 0), RangeError);
+    assertEquals(await Promise.all(prompts.map((batch) => ask(batch))), expected);
+    await failing;
+    generator.destroy();
+    model.destroy();
+  },
+);
+
+testOnDevices(
   "generate() answers rows of different lengths, padded on the right, as each alone",
   async (device) => {
     const model = await peaked(device);

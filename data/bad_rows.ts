@@ -29,6 +29,11 @@ export function reasonAt(place: string, error: unknown): string {
   return row === undefined ? message : message.replace(`"${row}, `, '"');
 }
 
+/** The percentage to allow where so many rows are bad: twice as many, for those still to come may be worse. */
+export function percentToAllow(bad: number, rows: number): number {
+  return Math.min(100, Math.ceil(200 * bad / rows));
+}
+
 /**
  * Stops where too many rows are bad.
  *
@@ -58,8 +63,9 @@ export class TooManyBadRows extends RangeError {
   constructor(skipped: readonly SkippedRow[], rowsTried: number, allowed: number) {
     const named = skipped.slice(0, 1)
       .map(({ imageName, reason }) => `${imageName}: ${reason.slice(0, MOST_CHARACTERS)}`).join();
-    const share = Math.ceil(100 * skipped.length / rowsTried);
-    const remedy = share < 100 ? `, or go on without them: --allow-bad-rows ${share}%` : "";
+    const remedy = skipped.length < rowsTried
+      ? `, or go on without them: --allow-bad-rows ${percentToAllow(skipped.length, rowsTried)}%`
+      : "";
     super(
       `Cannot go on: ${skipped.length} of ${rowsTried} rows cannot be read, expected at most ${
         100 * allowed

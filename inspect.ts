@@ -8,6 +8,7 @@
 import { type Command, runCommand } from "./commands/command.ts";
 import { COLUMNS_FLAG, requireColumns } from "./commands/dataset_flags.ts";
 import { type Arguments, type Flags, UsageError, wholeNumber } from "./commands/flags.ts";
+import { percentToAllow } from "./data/bad_rows.ts";
 import { VQACollator } from "./data/collator.ts";
 import type { MinimumRatings } from "./data/dataset_options.ts";
 import { parseDatasetSpec } from "./data/dataset_spec.ts";
@@ -20,7 +21,7 @@ import { applySettings } from "./model/config_file.ts";
 import { readFacts, rowLength } from "./runs/data_facts.ts";
 import { exportDataset } from "./runs/dataset_export.ts";
 import { readSamples } from "./runs/dataset_samples.ts";
-import { type Survey, surveyDataset } from "./runs/dataset_survey.ts";
+import { type DroppedRows, type Survey, surveyDataset } from "./runs/dataset_survey.ts";
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { datasetPage } from "./runs/page/dataset_page.ts";
@@ -33,6 +34,8 @@ const DEFAULT_LIMIT = 10_000;
 /** Where pictures come over the network. */
 const DEFAULT_HUB_LIMIT = 1000;
 const DEFAULT_SAMPLES = 24;
+/** Rows left out for these reasons count against what --allow-bad-rows allows. */
+const BAD = new Set<DroppedRows["reason"]>(["no picture", "unreadable picture", "bad record"]);
 
 const FLAGS = {
   "split": {
@@ -114,15 +117,24 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   if (args.has("json")) return printLine(JSON.stringify({ ...surveyJson(survey), html: path }));
   printLine(surveyText(survey, pictureAdvice(survey.pictures.sizes, task.config.vlm)));
   printLine(`\nWrote ${path}: open it in a browser.`);
-  if (task.split === "train") printLine(`Train on it: ${trainCommand(task.spec, args)}`);
+  if (task.split === "train" && survey.questions > survey.tooLong) {
+    printLine(`Train on it: ${trainCommand(task, survey, args)}`);
+  }
 }
 
 /** What trains on the dataset as it was looked at. */
-function trainCommand(spec: string, args: Arguments<typeof FLAGS>): string {
+function trainCommand(
+  { spec, config }: Task,
+  { dropped, rows, scanned }: Survey,
+  args: Arguments<typeof FLAGS>,
+): string {
   const given = (["tokenizer", "columns", "set"] as const).flatMap((name) =>
     args.texts(name).flatMap((value) => [`--${name}`, value])
   );
-  const flags = ["--preset", presetOf(args), "--train-dataset", spec, ...given];
+  const bad = dropped.reduce((sum, its) => BAD.has(its.reason) ? sum + its.rows : sum, 0);
+  const isMany = bad > config.train.allowed_bad_rows * scanned && bad * rows / scanned > 3;
+  const allowed = isMany ? ["--allow-bad-rows", `${percentToAllow(bad, scanned)}%`] : [];
+  const flags = ["--preset", presetOf(args), "--train-dataset", spec, ...given, ...allowed];
   return denoCommand(["task train", ...flags.map(shellWord)].join(" "));
 }
 

@@ -91,3 +91,26 @@ Deno.test("inspect.ts says what is wrong", async () => {
   assertEquals([missing.code, missing.stdout], [1, ""]);
   assertStringIncludes(missing.stderr, "nowhere");
 });
+
+Deno.test("what deno task data says to train with lets it pass the bad rows", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    Deno.writeFileSync(`${folder}/a.png`, PNG);
+    const lineOf = async (bad: number) => {
+      const lines = Array.from(
+        { length: 20 },
+        (_, i) =>
+          JSON.stringify({ file_name: "a.png", question: "q?", answer: i < bad ? " " : "yes" }),
+      );
+      Deno.writeTextFileSync(`${folder}/metadata.jsonl`, lines.join("\n"));
+      const { code, stdout, stderr } = await inspect(folder, "--html", `${folder}/a.htm`);
+      assertEquals(code, 0, stderr);
+      return stdout.trimEnd().split("\n").at(-1) ?? "";
+    };
+    assert((await lineOf(3)).endsWith(`--train-dataset ${folder}`));
+    assert((await lineOf(4)).endsWith(`--train-dataset ${folder} --allow-bad-rows 40%`));
+    assertStringIncludes(await lineOf(20), "Wrote ");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -51,6 +51,35 @@ export function toPixels(image: RgbImage, normalization: Normalization): Float32
   return pixels;
 }
 
+/** A value that a program gave, in a few words. */
+function described(value: unknown): string {
+  if (typeof value === "number") return String(value);
+  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  return ArrayBuffer.isView(value) ? `${kind} of ${value.byteLength} bytes` : kind;
+}
+
+/**
+ * A picture from a program, which may give anything.
+ *
+ * @throws {TypeError} when it is no picture
+ */
+function requirePicture(image: RgbImage, name: string): RgbImage {
+  const { width, height, data, alpha }: Partial<RgbImage> = Object(image);
+  const isSide = (side = 0) => Number.isInteger(side) && side >= 1;
+  const pixels = isSide(width) && isSide(height) ? (width ?? 0) * (height ?? 0) : NaN;
+  const isBytes = (bytes: unknown, length: number) =>
+    bytes instanceof Uint8Array && bytes.length === length;
+  if (isBytes(data, 3 * pixels) && (alpha === undefined || isBytes(alpha, pixels))) return image;
+  const parts = Object.entries({ width, height, data, ...(alpha === undefined ? {} : { alpha }) });
+  const found = [width, height, data].every((part) => part === undefined)
+    ? described(image)
+    : parts.map(([key, part]) => `${key} ${described(part)}`).join(", ");
+  throw new TypeError(
+    `Cannot read ${name}: found ${found}, expected a file's bytes as a Uint8Array, or width and height from 1 on ` +
+      "with data, a Uint8Array of 3 * width * height bytes (red, green, blue; alpha, if any, apart: width * height bytes)",
+  );
+}
+
 /** How pictures are made ready: keys of a VLMConfig, which may be given whole. */
 export interface PictureSettings {
   /** Pixels per side of what the encoder sees. */
@@ -105,9 +134,11 @@ export class ImageProcessor {
    * @returns (imageSize, imageSize, 3) bytes
    * @throws {SyntaxError} when the file cannot be decoded
    * @throws {RangeError} when its declared size is absurd
+   * @throws {TypeError} when it is neither, or the picture has more or fewer bytes than its size says
    */
   async square(image: Uint8Array | RgbImage, name: string): Promise<RgbImage> {
-    const decoded = image instanceof Uint8Array ? await decodeImage(image, name) : image;
+    const isFile = image instanceof Uint8Array;
+    const decoded = isFile ? await decodeImage(image, name) : requirePicture(image, name);
     const opaque = this.#settings.image_alpha === "white" ? overWhite(decoded) : decoded;
     return this.#settings.image_fit === "pad"
       ? this.#padded(opaque)
@@ -149,6 +180,7 @@ export class ImageProcessor {
    * @returns (3, imageSize, imageSize)
    * @throws {SyntaxError} when the file cannot be decoded
    * @throws {RangeError} when its declared size is absurd
+   * @throws {TypeError} when it is neither, or the picture has more or fewer bytes than its size says
    */
   async process(image: Uint8Array | RgbImage, name: string): Promise<Float32Array> {
     const pixels = new Float32Array(3 * this.imageSize ** 2); // (3, imageSize, imageSize)

@@ -1,5 +1,5 @@
 /** Tests of prompts and of the way from a file to the encoder's numbers. */
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ImageProcessor, mmstarPrompt, toPixels, vqaPrompt } from "../../data/processor.ts";
 import { GOLDEN, goldenImage, readSafetensors } from "./helpers.ts";
 
@@ -89,4 +89,39 @@ Deno.test("ImageProcessor drops alpha, or lays the picture over white", async ()
   const expected = [255, 255, 255, 132, 137, 142, 10, 20, 30, 254, 254, 254];
   assertEquals([...(await overWhite.square(image, "a")).data], expected);
   assertEquals([...data.slice(0, 3)], [10, 20, 30], "the picture itself stays");
+});
+
+Deno.test("ImageProcessor refuses what is no picture, and says what one is", async () => {
+  const processor = new ImageProcessor({ vit_img_size: 4, image_alpha: "white" });
+  const good = { width: 2, height: 2, data: new Uint8Array(12) };
+  assertEquals((await processor.square(good, "it")).width, 4);
+  const cases: [unknown, string][] = [
+    [{ ...good, data: new Uint8Array(16) }, "width 2, height 2, data Uint8Array of 16 bytes"],
+    [{ ...good, data: new Uint8Array(0) }, "data Uint8Array of 0 bytes"],
+    [{ ...good, data: new Uint8ClampedArray(12) }, "data Uint8ClampedArray of 12 bytes"],
+    [{ ...good, data: new Float32Array(12) }, "data Float32Array of 48 bytes"],
+    [{ ...good, data: Array(12).fill(0) }, "data Array"],
+    [{ ...good, alpha: new Uint8Array(3) }, "alpha Uint8Array of 3 bytes"],
+    [{ ...good, alpha: null }, "alpha Null"],
+    [{ ...good, width: 0 }, "width 0"],
+    [{ ...good, height: -2, width: -2 }, "width -2"],
+    [{ ...good, width: 1.5, height: 2, data: new Uint8Array(9) }, "width 1.5"],
+    [{ ...good, width: NaN }, "width NaN"],
+    [{ ...good, width: "2" }, "width String"],
+    [{ width: 2, height: 2 }, "data Undefined"],
+    [new ArrayBuffer(8), "found ArrayBuffer,"],
+    [[1, 2], "found Array,"],
+    ["photo.jpg", "found String,"],
+    [new Blob(), "found Blob,"],
+    [null, "found Null,"],
+    [undefined, "found Undefined,"],
+    [7, "found 7,"],
+  ];
+  for (const [image, found] of cases) {
+    const { message } = await assertRejects(
+      () => processor.square(image as Uint8Array, "the picture"),
+      TypeError,
+    );
+    assert(message.includes(found) && message.includes("3 * width * height"), message);
+  }
 });

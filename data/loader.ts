@@ -88,6 +88,8 @@ export class Loader implements Disposable {
   #next = 0;
   /** Batches under way, the next one first. */
   #queue: Promise<BuiltBatch>[] = [];
+  /** Ends with the newest call of `next()`. */
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: LoaderOptions, source: BatchSource, workers: number) {
     this.samples = source.samples;
@@ -195,13 +197,19 @@ export class Loader implements Disposable {
   }
 
   /**
-   * The next batch; the one after an epoch's last is the next epoch's first. Wait for one before
-   * asking for another.
+   * The next batch; the one after an epoch's last is the next epoch's first. Calls at once
+   * get batches one after the other.
    *
    * @throws {TooManyBadRows} when too many rows cannot be read; the message names the first
    * @throws {Error} when a worker breaks, or the loader is closed
    */
-  async next(): Promise<Batch> {
+  next(): Promise<Batch> {
+    const batch = this.#last.then(() => this.#take());
+    this.#last = batch.then(() => {}, () => {}); // keeps no batch; who asked hears of an error
+    return batch;
+  }
+
+  async #take(): Promise<Batch> {
     const start = performance.now();
     try {
       this.#fill(Math.max(1, this.#ahead));

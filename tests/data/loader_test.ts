@@ -82,6 +82,17 @@ Deno.test("Loader gives the same batches for 0, 1 and 3 workers, and others for 
   assertNotEquals(indices(await run({ seed: 2 })), indices(here));
 });
 
+Deno.test("Loader gives calls of next() at once the batches that it gives one after the other", async () => {
+  const expected = await withLoader({}, (loader) => take(loader, 8));
+  for (const workers of [0, 2]) {
+    await withLoader({ workers }, async (loader) => {
+      const taken = await Promise.all(Array.from({ length: 7 }, () => loader.next()));
+      assertEquals([...taken, await loader.next()], expected);
+      assertEquals(loader.state(), { seed: 1, epoch: 1, index: 12 });
+    });
+  }
+});
+
 Deno.test("Loader goes on exactly where a saved state was taken, also across an epoch's end", async () => {
   const whole = await withLoader({}, (loader) => take(loader, 14));
   for (const workers of [0, 2]) {

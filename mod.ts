@@ -18,7 +18,8 @@
  * 6. **Publishing.** `pushToHub()` puts a model on the Hugging Face Hub, with a card made from its run.
  *
  * What holds memory or threads ends with `using` or `await using`. In a program outside of this folder, `deno.json` needs
- * `"imports": { "@nanovlm/webgpu": "../nanovlm/mod.ts" }` with the path to this file.
+ * `"imports": { "@nanovlm/webgpu": "../nanovlm/mod.ts" }` with the path to this file. Where JSR cannot be reached it also needs
+ * `"links": ["../nanovlm/vendor/std/cli"]`: Deno does not take the links of this folder's own deno.json then.
  *
  * @example A trained model answers
  * ```ts

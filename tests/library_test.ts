@@ -37,13 +37,11 @@ async function program(library: string) {
   using model = await VisionLanguageModel.fromScratch(device, config, how);
   await model.savePretrained(`${dir}/checkpoints/quickstart`);
   await Deno.copyFile(`${ROOT}tests/golden/data/images/5_photo.jpg`, `${dir}/photo.jpg`);
-  // So that nothing is downloaded: what is in vendor/ stands for packages of JSR, and the packages of npm are the project's.
-  const links = [library, `${ROOT}vendor/std/cli`, `${ROOT}vendor/std/assert`];
-  const imports = { "@nanovlm/webgpu": `${library}/mod.ts` };
-  await Deno.writeTextFile(
-    `${dir}/deno.json`,
-    JSON.stringify({ imports, links, nodeModulesDir: "manual" }),
-  );
+  // As mod.ts says it for where JSR cannot be reached. The packages of npm are the project's, so that nothing is downloaded.
+  const lines = Deno.readTextFileSync(`${ROOT}mod.ts`).match(/(?<=`)"(imports|links)": [^`]+/g);
+  assertEquals(lines?.length, 2);
+  const said = lines!.join(",\n").replaceAll("../nanovlm", library);
+  await Deno.writeTextFile(`${dir}/deno.json`, `{\n${said},\n"nodeModulesDir": "manual"\n}\n`);
   await Deno.symlink(`${ROOT}node_modules`, `${dir}/node_modules`);
   return {
     dir,

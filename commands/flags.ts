@@ -127,6 +127,11 @@ export function parseFlags<F extends Flags>(
   const [wrong] = unknown;
   if (wrong !== undefined) {
     const name = wrong.replace(/^-+/, "").replace(/=.*/s, "");
+    const flag = flags[name]; // known, with nothing behind its "="
+    if (flag !== undefined && wrong.startsWith("--")) {
+      checkValues(name, { ...flag, isValueOptional: false }, [""]);
+      throw new UsageError(`Cannot use "${wrong}": expected --${name}`);
+    }
     throw new UsageError(
       `Cannot use "${wrong}": there is no such flag${
         didYouMean(name, names, (known) => `--${known}`)

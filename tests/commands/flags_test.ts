@@ -38,6 +38,13 @@ for (
     ["a flag given twice", "--steps 1 --steps 2", "--steps: it is given twice"],
     ["a switch given twice", "--json --json", "--json: it is given twice"],
     ["a missing value", "--name", "--name: found no value, expected NAME"],
+    [
+      "a missing value behind an equals sign",
+      "--steps=",
+      "--steps: found no value, expected a whole",
+    ],
+    ["a missing text behind an equals sign", "--name=", "--name: found no value, expected NAME"],
+    ["an equals sign behind a switch", "--json=", '"--json=": expected --json'],
     ["a missing value before a flag", "--steps --json", "--steps: found no value"],
     ["a negative number", "--steps -5", "--steps: found no value"],
     ["a negative number after an equals sign", "--steps=-5", 'found "-5"'],

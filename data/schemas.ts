@@ -128,22 +128,23 @@ function readAnswer(
   record: DataRecord,
   { found: { answer = "answer" }, classes }: Reading,
 ): string {
-  const value = record[answer];
-  const choices = record["choices"] ?? record["options"];
+  const field = ["choices", "options"].find((name) => (record[name] ?? "") !== "");
+  const text = textOf(record[answer])?.trim() ?? ""; // a number is text in CSV
+  const value = field !== undefined && /^\d+$/.test(text) ? Number(text) : record[answer];
   const isNumber = /^(number|bigint)$/.test(typeof value);
   let names = classes.get(answer);
-  if (isNumber && Array.isArray(choices)) {
+  if (isNumber && field !== undefined) {
+    const choices = readList(record, field);
     names = choices.map((choice) => answerOf(choice) ?? "");
-    const areValues = textOf(choices[0]) === undefined ||
+    const areValues = text !== "" || textOf(choices[0]) === undefined ||
       names.every((name) => !(Number(name) in choices));
-    if (areValues && names.includes(String(value))) return String(value);
+    if (areValues && names.includes(text || String(value))) return text || String(value);
   }
-  const text = answerOf(value, names);
-  if (text !== undefined) return text;
+  const words = answerOf(value, names);
+  if (words !== undefined) return words;
+  const unlabelled = Number(value) === -1 ? ": -1 stands for no label" : "";
   const expected = isNumber && names
-    ? `a number from 0 to ${names.length - 1}${
-      Number(value) === -1 ? ": -1 stands for no label" : ""
-    }`
+    ? `a number from 0 to ${names.length - 1}${unlabelled}`
     : "text, a number or a list of them";
   throw wrongField(answer, value, expected, record);
 }

@@ -91,9 +91,21 @@ Deno.test("a question and an answer are found by the common names, the likeliest
     [{ question: "q", answer: 1, choices: [10, 20] }, "q -> 20"],
     [{ question: "q", answer: 2, choices: [1, 2, 3] }, "q -> 2"],
     [{ question: "q", answer: 20, choices: ["10", "20"] }, "q -> 20"],
+    [{ question: "q", answer: "1", choices: ["a", "r"] }, "q -> r"], // as in CSV
+    [{ question: "q", answer: "1", choices: ["1", "3"] }, "q -> 1"],
+    [{ question: "q", answer: "r", choices: "a, r" }, "q -> r"],
   ];
   for (const [record, row] of cases) {
     assertEquals(await oneRow({ ...record, ...IMAGE }), row, JSON.stringify(record));
+  }
+  const texts: unknown[] = [' ["a", "r"]', { text: ["a", "r"], label: ["A", "B"] }];
+  for (const choices of texts) {
+    assertEquals(await oneRow({ ...IMAGE, question: "q", answer: 1, choices }), "q -> r");
+  }
+  assertEquals(await oneRow({ ...IMAGE, question: "q", answer: 1, options: "" }), "q -> 1");
+  for (const choices of ["['a', 'r']", "a, r", 2]) {
+    const refused = () => oneRow({ ...IMAGE, question: "q", answer: 1, choices });
+    await assertRejects(refused, TypeError, "expected a list");
   }
   const outside = () => oneRow({ ...IMAGE, question: "q", answer: 2, choices: ["1", "2"] });
   await assertRejects(outside, TypeError, "found the number 2, expected a number from 0 to 1");

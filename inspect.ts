@@ -150,6 +150,10 @@ async function writeFolder(
     ...(limit === undefined ? {} : { rows: limit }),
     onRow: (done, of) => display.update(`Wrote ${grouped(done)} of ${grouped(of)} pictures`),
   }).finally(() => display.clear());
+  if (args.has("json")) {
+    const written = { folder, pictures, questions, left_out: leftOut, reason: reason ?? null };
+    return printLine(JSON.stringify(written));
+  }
   const name = shellWord(folder);
   printLine([
     `Wrote ${grouped(pictures)} pictures with ${grouped(questions)} questions to ${folder}`,

@@ -9,6 +9,7 @@ import { HubError } from "../data/hub.ts";
 import { decodeImage } from "../data/image.ts";
 import { readImageHeader } from "../data/image_header.ts";
 import { encodePng } from "../data/png_encoder.ts";
+import { writeBeside } from "../model/saved_files.ts";
 
 /** What was written. */
 export interface Export {
@@ -20,7 +21,7 @@ export interface Export {
 }
 
 /**
- * Writes the first rows of a dataset.
+ * Writes the first rows of a dataset. metadata.jsonl gets its name last: where it is, all of them are there.
  *
  * @param folder is made; it must not hold anything yet
  * @throws {Error} when it holds something
@@ -33,35 +34,37 @@ export async function exportDataset(
 ): Promise<Export> {
   await Deno.mkdir(`${folder}/pictures`, { recursive: true });
   const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
-  if (names.some((name) => name !== "pictures")) {
+  const other = names.find((name) => name !== "pictures");
+  if (other !== undefined) {
     throw new Error(
-      `Cannot write dataset to "${folder}": found "${names[0]}" in it, expected an empty folder. ` +
+      `Cannot write dataset to "${folder}": found "${other}" in it, expected an empty folder. ` +
         `Name another one.`,
     );
   }
-  using file = await Deno.create(`${folder}/metadata.jsonl`);
   const encoder = new TextEncoder();
   const count = Math.min(rows, dataset.rows);
   let [pictures, questions, leftOut] = [0, 0, 0];
   let reason: string | undefined;
-  for (let index = 0; index < count; index++) {
-    onRow?.(index + 1, count);
-    let row: Readable;
-    try {
-      row = await readable(await dataset.row(index));
-    } catch (error) {
-      if (error instanceof HubError) throw error;
-      reason ??= error instanceof Error ? error.message : String(error);
-      leftOut++;
-      continue;
+  await writeBeside(`${folder}/metadata.jsonl`, async (put) => {
+    for (let index = 0; index < count; index++) {
+      onRow?.(index + 1, count);
+      let row: Readable;
+      try {
+        row = await readable(await dataset.row(index));
+      } catch (error) {
+        if (error instanceof HubError) throw error;
+        reason ??= error instanceof Error ? error.message : String(error);
+        leftOut++;
+        continue;
+      }
+      const name = `pictures/${index}.${row.ending}`;
+      await Deno.writeFile(`${folder}/${name}`, row.bytes);
+      const lines = row.turns.map((turn) => `${JSON.stringify({ file_name: name, ...turn })}\n`);
+      await put(encoder.encode(lines.join("")));
+      pictures++;
+      questions += lines.length;
     }
-    const name = `pictures/${index}.${row.ending}`;
-    await Deno.writeFile(`${folder}/${name}`, row.bytes);
-    const lines = row.turns.map((turn) => `${JSON.stringify({ file_name: name, ...turn })}\n`);
-    await file.write(encoder.encode(lines.join("")));
-    pictures++;
-    questions += lines.length;
-  }
+  });
   return { pictures, questions, leftOut, reason };
 }
 

@@ -116,7 +116,8 @@ What the terminal shows: \`rows\`, of which \`scanned\` were looked at, the \`qu
 lengths in \`tokens\` and those of the answers (\`answer_tokens\`) as \`least\`, \`median\`, \`mean\` and
 \`most\`, \`pictures\` by type and size, \`categories\` (kinds of questions), the most frequent \`answers\`,
 the \`baseline\` that they reach, rows that would be left out by reason (\`dropped\`), and the page,
-\`html\`.
+\`html\`. With \`--export\` it is what was written instead: the \`folder\`, its \`pictures\` and
+\`questions\`, how many rows were \`left_out\`, and the \`reason\` of the first of them or null.
 
 ## deno task push --json
 

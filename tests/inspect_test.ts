@@ -80,6 +80,17 @@ Deno.test("inspect.ts prints JSON, and takes settings and a limit", () =>
     assert(!(await Deno.readTextFile(html)).includes("As the model sees it"));
   }));
 
+Deno.test("inspect.ts tells as one JSON document what it exported", () =>
+  inFolder(async (folder) => {
+    const args = ["--export", `${folder}/copy`, "--json"];
+    const { code, stdout, stderr } = await inspect(folder, ...args);
+    assertEquals(code, 0, stderr);
+    const { reason, ...written } = JSON.parse(stdout);
+    const counts = { pictures: 1, questions: 2, left_out: 1 };
+    assertEquals(written, { folder: `${folder}/copy`, ...counts });
+    assertStringIncludes(reason, "found nothing, expected a picture");
+  }));
+
 Deno.test("inspect.ts says what is wrong", async () => {
   const none = await inspect();
   assertEquals([none.code, none.stdout], [2, ""]);

@@ -29,6 +29,19 @@ Deno.test("exportDataset() writes drawn pictures with all questions, as they are
     await assertRejects(twice, Error, "expected an empty folder");
   }));
 
+Deno.test("exportDataset() names metadata.jsonl last, so that an interrupted one does not look whole", () =>
+  inTemporaryFolder(async (dir) => {
+    const namesIn = () => [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
+    const stop = (done: number) => {
+      if (done < 3) return;
+      assertEquals(namesIn(), ["metadata.jsonl.partial", "pictures"]);
+      throw new Error("stopped");
+    };
+    const shapes = await openDataset("shapes", "train");
+    await assertRejects(() => exportDataset(shapes, dir, { onRow: stop }), Error, "stopped");
+    assertEquals(namesIn(), ["pictures"]);
+  }));
+
 Deno.test("exportDataset() keeps files as they are, and leaves out what cannot be read", () =>
   inTemporaryFolder(async (dir) => {
     const [png, jpeg] = [goldenImage("1_gray.png"), goldenImage("5_photo.jpg")];

@@ -117,6 +117,15 @@ const TYPES: Readonly<Record<string, [ImageType, SizeReader]>> = {
   "an AVIF file": ["AVIF", heifSize],
 };
 
+/** What to do about a file of another kind, in the words of whatIs(). */
+function remedyFor(kind: string): string {
+  if (kind.includes("Git LFS")) return "Fetch the file that it stands for by: git lfs pull";
+  const isPicture = /SVG|PDF|JPEG|unknown/.test(kind);
+  return isPicture
+    ? "Convert it to one of these, such as by: magick FILE FILE.png"
+    : "Fetch it again, or leave it out.";
+}
+
 /**
  * Reads type and declared size from a picture file's first bytes.
  *
@@ -130,7 +139,7 @@ export function readImageHeader(bytes: Uint8Array, name: string): ImageHeader {
   if (!known) {
     throw new SyntaxError(
       `Cannot decode image "${name}": found ${kind}, expected a PNG, JPEG, GIF, WebP, TIFF, ` +
-        `BMP, HEIC or AVIF file. Convert it to one of these, such as by: magick FILE FILE.png`,
+        `BMP, HEIC or AVIF file. ${remedyFor(kind)}`,
     );
   }
   const [type, readSize] = known;

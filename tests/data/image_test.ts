@@ -92,6 +92,12 @@ for (const [name, bytes, found] of wrong) {
       error.message.includes(name) &&
         error.message.includes("PNG, JPEG, GIF, WebP, TIFF, BMP, HEIC or AVIF"),
     );
+    const advice = name === "lfs.png"
+      ? "git lfs pull"
+      : /svg|jxl|noise/.test(name)
+      ? "by: magick FILE FILE.png"
+      : "Fetch it again, or leave it out.";
+    assert(error.message.endsWith(advice), error.message);
   });
 }
 

@@ -42,7 +42,7 @@ export const RESUME_FLAGS = {
  *
  * @param out where the run is if the flag does not say; where that does not either it is the newest unfinished one
  * @param preset of that
- * @throws {UsageError} where it is in another folder than `out`
+ * @throws {UsageError} where it is in another folder than `out`, or a preset is asked for though the folder is known
  * @throws {Error} where there is none
  * @throws {SyntaxError} where its state is damaged
  */
@@ -55,6 +55,12 @@ export function runToResume(
   if (asked === undefined) return undefined;
   const folder = asked !== "" ? asked.replace(/(?<=.)\/+$/, "") : out;
   if (folder === undefined) return newestUnfinished(preset);
+  if (preset !== undefined) {
+    throw new UsageError(
+      `Cannot use --preset ${preset} with a run to resume in "${folder}": it goes on with its own model and settings; ` +
+        `leave --preset out, or begin a run without --resume`,
+    );
+  }
   const saved = savedRun(folder);
   if (saved && asked !== "" && out !== undefined && resolve(out) !== resolve(saved.out)) {
     throw new UsageError(

@@ -217,9 +217,13 @@ Deno.test("trainingRequest() takes a resumed run's settings and memory, and chan
   }
   const other = `a run goes on in its own folder`;
   await assertRejects(() => request("--resume", out, "--out", `${out}-2`), UsageError, other);
+  for (const flags of [[`--resume=${out}`], ["--resume", "--out", out]]) {
+    const both = () => request(...flags, "--preset", "222m");
+    await assertRejects(both, UsageError, "Cannot use --preset 222m with a run to resume");
+  }
   const changed = await request(
     ...["--resume", `${out}/step-000004`, "--seed", "7", "--recompute", "off", "--force"],
-    ...["--micro-batch-size", "2", "--preset", "tiny", "--eval-limit", "5"],
+    ...["--micro-batch-size", "2", "--eval-limit", "5"],
   );
   assertEquals([changed.out, changed.force], [out, true]);
   assertEquals([changed.config.train.seed, changed.config.train.eval_limit], [7, 5]);

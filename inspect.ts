@@ -25,6 +25,7 @@ import { type DroppedRows, type Survey, surveyDataset } from "./runs/dataset_sur
 import { Display } from "./runs/display.ts";
 import { downloadDisplay } from "./runs/download_display.ts";
 import { datasetPage } from "./runs/page/dataset_page.ts";
+import { requirePagePath } from "./runs/page/page.ts";
 import { pictureAdvice } from "./runs/picture_advice.ts";
 import { clock, shellWord, short } from "./runs/report.ts";
 import { grouped, surveyJson, surveyText } from "./runs/survey_text.ts";
@@ -111,8 +112,9 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const task = await openTask(args);
   const folder = args.text("export");
   if (folder !== undefined) return await writeFolder(folder, task, args);
-  const survey = await look(task, args);
   const path = args.text("html") ?? pageName(task.spec);
+  requirePagePath(path);
+  const survey = await look(task, args);
   await writePage(path, task, { survey, command: callOf(args) });
   if (args.has("json")) return printLine(JSON.stringify({ ...surveyJson(survey), html: path }));
   printLine(surveyText(survey, pictureAdvice(survey.pictures.sizes, task.config.vlm)));

@@ -6,7 +6,7 @@
 import { type Command, runCommand } from "./commands/command.ts";
 import type { Arguments, Flags } from "./commands/flags.ts";
 import { printLine } from "./data/terminal.ts";
-import { savePage } from "./runs/page/page.ts";
+import { requirePagePath, savePage } from "./runs/page/page.ts";
 import { readHistory, type RunHistory } from "./runs/run_history.ts";
 
 const FLAGS = {
@@ -34,6 +34,7 @@ export const COMMAND: Command<typeof FLAGS> = {
     const runs = distinctlyNamed(folders.map(readHistory));
     const path = args.text("out") ??
       (folders.length === 1 ? `${folders[0]}/report.html` : "report.html");
+    requirePagePath(path);
     savePage(path, runs);
     printLine(`Wrote ${path}`);
     return Promise.resolve();

@@ -98,6 +98,9 @@ Deno.test("inspect.ts says what is wrong", async () => {
   const setting = await inspect("shapes", "--set", "lm_max_lenght=3");
   assertEquals(setting.code, 2);
   assertStringIncludes(setting.stderr, "lm_max_length");
+  const page = await inspect("shapes", "--html", "nowhere/page.html");
+  assertEquals(page.code, 1);
+  assertStringIncludes(page.stderr, 'found no folder "nowhere", expected');
   const missing = await inspect("./nowhere");
   assertEquals([missing.code, missing.stdout], [1, ""]);
   assertStringIncludes(missing.stderr, "nowhere");

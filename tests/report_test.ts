@@ -27,6 +27,16 @@ Deno.test("report.ts says what is missing", async () => {
   const empty = await report(folder);
   assertEquals([empty.code, empty.stdout], [1, ""]);
   assertStringIncludes(empty.stderr, "there is no metrics.jsonl in it, expected a folder that");
+  const run = writeRun(`${folder}/run`);
+  for (const out of [run, `${folder}/no/page.html`]) {
+    const { code, stderr } = await report(run, "--out", out);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      `Cannot write the page "${out}": found ${out === run ? "a" : "no"} folder`,
+    );
+  }
+  assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["run"]);
   const none = await report();
   assertEquals(none.code, 2);
   assertStringIncludes(none.stderr, "found no DIR, expected <DIR…>");

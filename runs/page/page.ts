@@ -6,6 +6,8 @@
  */
 import UPLOT_CSS from "uplot/dist/uPlot.min.css" with { type: "text" };
 import UPLOT_JS from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
+import { dirname } from "node:path";
+import { statOf } from "../../data/pretrained.ts";
 import { clock, intervalText, percent, short } from "../report.ts";
 import { numberOf } from "../metrics.ts";
 import { type RunHistory, stepsTaken } from "../run_history.ts";
@@ -49,6 +51,20 @@ export function reportPage(runs: readonly RunHistory[]): string {
       </body>
     </html>
   `.text;
+}
+
+/** Checks, before the work, that a page can get that name. @throws {Error} where it cannot */
+export function requirePagePath(path: string): void {
+  const folder = dirname(path);
+  const found = statOf(path)?.isDirectory
+    ? "a folder of that name"
+    : statOf(folder)?.isDirectory
+    ? undefined
+    : `no folder "${folder}"`;
+  if (found === undefined) return;
+  throw new Error(
+    `Cannot write the page "${path}": found ${found}, expected a file's name in a folder that is there`,
+  );
 }
 
 /** Writes the page. A reader never finds half of it. @throws {Error} where it cannot be written */

@@ -172,8 +172,10 @@ async function openCard(
     ? readCard(`${folder}/${CARD_FILE}`, await Deno.readTextFile(`${folder}/${CARD_FILE}`))
     : {};
   const configs = cardConfigs(card, all.filter((path) => kindOf(path)));
-  const isListed = (name: string) => name === "all" || configs?.byName.has(name);
-  if (!configs || !asked.every(isListed)) return [];
+  const isFolder = (name: string) =>
+    name !== "all" && !configs?.byName.has(name) &&
+    all.some((path) => `${path}/`.startsWith(`${name}/`));
+  if (!configs || asked.some(isFolder)) return [];
   return chooseConfigs(folder, configs, asked).map((config) => {
     const splits = configs.byName.get(config) ?? {};
     const kinds = [...new Set(Object.values(splits).flat().flatMap((path) => kindOf(path) ?? []))];

@@ -58,6 +58,24 @@ async function find(path: string, root: string, folders: readonly string[]) {
   }
 }
 
+/** The folders in a dataset's folder, read once. */
+const subfolders = new Map<string, Promise<string[]>>();
+
+async function foldersIn(root: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(root));
+  return entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name).sort();
+}
+
+/** The same path in one of those folders, where perhaps the file is that was meant. */
+async function nearFile(path: string, root: string): Promise<string | undefined> {
+  const folders = subfolders.get(root) ?? foldersIn(root);
+  subfolders.set(root, folders);
+  for (const folder of await folders) {
+    const near = `${folder}/${path}`;
+    if ((await Deno.stat(`${root}/${near}`).catch(() => undefined))?.isFile) return near;
+  }
+}
+
 /**
  * Where a picture file seems to be, fast: to tell pictures apart, of many. What leads out of the
  * folder is not refused, so that nothing of it may be shown.
@@ -102,7 +120,10 @@ export async function readInFolder(
   if (path.includes("\0")) throw refuse(path, "a NUL character");
   if (/^[./\\]*$/.test(path)) throw refuse(path, "no name");
   const real = await find(path, root, [resolve(beside, ".."), root]);
-  if (real === undefined) throw refuse(path, "no such file");
+  if (real === undefined) {
+    const near = await nearFile(path, root);
+    throw refuse(path, near === undefined ? "no such file" : `no such file, but "${near}"`);
+  }
   const { isFile, size } = await Deno.stat(real); // a pipe would never end
   if (!isFile) throw refuse(path, "something that is no file");
   if (size <= LARGEST_PICTURE) return await Deno.readFile(real);

@@ -328,6 +328,8 @@ Deno.test("the card of a clone says which files are of which configuration and p
     assertEquals(await rowsOf(`${dir}/configs:de`), ["d -> a"]);
     assertEquals(await rowsOf(`${dir}/configs:en`, "test"), ["u -> a"]); // a folder
     assertEquals(await rowsOf(`${dir}/configs:all`), ["t -> a", "d -> a"]);
+    const unknown = 'configs:nope": found no such configuration, expected one of "english, de"';
+    await assertRejects(() => rowsOf(`${dir}/configs:nope`), Error, unknown);
     assertEquals((await openDataset(`${dir}/configs`, "train")).name, `${dir}/configs:english`);
     assertEquals(await rowsOf(`${dir}/words`), ["t -> a"]);
     await assertRejects(() => rowsOf(`${dir}/bad`), SyntaxError, "README.md");
@@ -473,6 +475,23 @@ Deno.test("every example of docs/data.md opens as it stands, and gives questions
       assertEquals(rows.every((row) => / -> ./.test(row)), true, text);
       assertEquals(rows.length, ending === "jsonl" ? text.trim().split("\n").length : 1);
     }
+  }));
+
+Deno.test("a path without the folder that its picture is in is refused with the one that is there", () =>
+  inTemporaryFolder(async (dir) => {
+    write(dir, {
+      "train.csv": "filename,label\n0.jpg,a\n9.jpg,b\n",
+      "images/0.jpg": undefined,
+      "other/1.jpg": undefined,
+    });
+    const dataset = await openDataset(`${dir}/train.csv`, "train");
+    const found = 'picture "0.jpg": found no such file, but "images/0.jpg", expected';
+    await assertRejects(async () => await dataset.row(0), PictureError, found);
+    await assertRejects(
+      async () => await dataset.row(1),
+      PictureError,
+      "found no such file, expected",
+    );
   }));
 
 Deno.test("a picture's name may have colons, ways back inside the folder and accents of either kind", () =>

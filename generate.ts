@@ -3,7 +3,7 @@
  *
  * The work is done in commands/assistant.ts. Source: generate.py of nanoVLM v0.1.
  */
-import { load, readPicture, type Reply } from "./commands/assistant.ts";
+import { load, MOST_SEED, readPicture, type Reply } from "./commands/assistant.ts";
 import { checkpointFolder, PUBLISHED_MODEL } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import { NO_TUNE_FLAG } from "./commands/device.ts";
@@ -44,7 +44,7 @@ const FLAGS = {
   "generations": { value: "N", number: wholeNumber(1), help: "answers to make (default: 1)" },
   "seed": {
     value: "N",
-    number: wholeNumber(0, 0xffffffff),
+    number: wholeNumber(0, MOST_SEED),
     help: "where the drawing starts (default: 0); the next answers use the next seeds",
   },
   "dtype": DTYPE_FLAG,
@@ -99,7 +99,7 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
   const maxNewTokens = args.number("max-new-tokens") ?? 20;
   const replies: Reply[] = [];
   for (let i = 0; i < (args.number("generations") ?? 1); i++) {
-    const seed = (args.number("seed") ?? 0) + i;
+    const seed = ((args.number("seed") ?? 0) + i) % (MOST_SEED + 1);
     const onText = (text: string) => isJson || write(text);
     const reply = await assistant.answer(picture, question, { maxNewTokens, mode, seed, onText });
     replies.push(reply);

@@ -7,6 +7,7 @@
 import { decodeImage, type RgbImage } from "../data/image.ts";
 import { ImageProcessor, vqaPrompt } from "../data/processor.ts";
 import type { PretrainedOptions } from "../data/pretrained.ts";
+import { printable } from "../data/terminal.ts";
 import { StreamingDecoder, type Tokenizer } from "../data/tokenizer.ts";
 import { confidenceOf, Generator, type SampleMode } from "../model/generator.ts";
 import { chooseDtype, type DtypeChoice } from "../model/precision.ts";
@@ -24,13 +25,16 @@ export interface LoadOptions extends PretrainedOptions {
   readonly tuned?: boolean;
 }
 
+/** The GPU draws from 32 bits. */
+export const MOST_SEED = 0xffffffff;
+
 /** How to answer. */
 export interface AskOptions {
   /** Tokens at most; 20 by default. */
   readonly maxNewTokens?: number;
   /** "greedy" by default. */
   readonly mode?: SampleMode;
-  /** Where the drawing starts; 0 by default. */
+  /** Where the drawing starts: a whole number from 0 to 2^32 - 1, 0 by default. */
   readonly seed?: number;
   /** Called with the answer's text piece by piece. */
   readonly onText?: (piece: string) => void;
@@ -47,6 +51,7 @@ export interface Reply {
 export class Assistant implements Disposable {
   readonly #generator: Generator;
   readonly #processor: ImageProcessor;
+  #isDisposed = false;
 
   /** Use `load()`. */
   constructor(readonly model: VisionLanguageModel, readonly tokenizer: Tokenizer) {
@@ -58,8 +63,10 @@ export class Assistant implements Disposable {
    * The answer to a question about a picture.
    *
    * @param picture a file's path or bytes, or pixels
-   * @throws {Error} {SyntaxError} where the picture cannot be read
-   * @throws {RangeError} where the question is empty or longer than the model's context, or the model gives no numbers
+   * @throws {Error} {SyntaxError} {TypeError} where the picture cannot be read
+   * @throws {Error} where the model was disposed, before or meanwhile
+   * @throws {RangeError} where the question is empty or longer than the model's context, the seed is none, or the model gives
+   *   no numbers
    * @throws {DeviceError} {ShaderError}
    */
   async ask(
@@ -74,8 +81,28 @@ export class Assistant implements Disposable {
   async answer(
     picture: string | Uint8Array | RgbImage,
     question: string,
-    { maxNewTokens = 20, mode = "greedy", seed = 0, onText = () => {} }: AskOptions = {},
+    options: AskOptions = {},
   ): Promise<Reply> {
+    try {
+      if (!this.#isDisposed) return await this.#answer(picture, question, options);
+    } catch (error) {
+      if (!this.#isDisposed) throw error;
+    }
+    throw new Error(
+      "Cannot answer: the model was disposed, expected one in use; ask before its `using` block ends, and await the answer",
+    );
+  }
+
+  async #answer(
+    picture: string | Uint8Array | RgbImage,
+    question: string,
+    { maxNewTokens = 20, mode = "greedy", seed = 0, onText = () => {} }: AskOptions,
+  ): Promise<Reply> {
+    if (!Number.isInteger(seed) || seed < 0 || seed > MOST_SEED) {
+      throw new RangeError(
+        `Cannot answer with the seed ${seed}: expected a whole number from 0 to ${MOST_SEED}`,
+      );
+    }
     if (question.trim() === "") {
       throw new RangeError("Cannot answer: the question is empty, expected some text");
     }
@@ -113,6 +140,8 @@ export class Assistant implements Disposable {
 
   /** Frees the model's memory and its device. */
   [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
     this.#generator.destroy();
     this.model.destroy();
     this.model.device.destroy();
@@ -170,14 +199,17 @@ export async function readPicture(path: string): Promise<RgbImage> {
   try {
     bytes = await Deno.readFile(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const found = cause instanceof Deno.errors.NotFound
+    const shown = printable(path, 200);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replaceAll(path, shown);
+    const found = /^(data:|blob:|[a-z][a-z0-9+.-]+:\/\/)/i.test(path)
+      ? "a URL, and URLs are not fetched"
+      : cause instanceof Deno.errors.NotFound
       ? "no such file"
       : cause instanceof Deno.errors.IsADirectory
       ? "a folder"
       : reason;
     throw new Error(
-      `Cannot read the image "${path}": ${found}, expected a PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file; check the path`,
+      `Cannot read the image "${shown}": ${found}, expected a PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC or AVIF file; check the path`,
       { cause },
     );
   }

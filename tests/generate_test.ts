@@ -44,6 +44,18 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "generate.ts goes on at seed 0 behind the last seed",
+  ignore,
+  fn: async () => {
+    const args = [picture, "What color?", "--checkpoint", model, "--json", "--temperature", "1"];
+    const answers = async (...more: string[]): Promise<string[]> =>
+      JSON.parse((await runScript("generate.ts", ...args, ...more)).stdout).answers;
+    const both = await answers("--seed", `${2 ** 32 - 1}`, "--generations", "2");
+    assertEquals([both.length, both[1]], [2, (await answers("--seed", "0"))[0]]);
+  },
+});
+
 /** A copy of the model in which all numbers of a tensor are `value`. */
 async function alteredModel(tensor: string, value: number): Promise<string> {
   const bytes = await Deno.readFile(`${model}/model.safetensors`);

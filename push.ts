@@ -8,7 +8,7 @@ import { checkpointFolder, tokenizerOf } from "./commands/checkpoints.ts";
 import { type Command, runCommand } from "./commands/command.ts";
 import { type Arguments, type Flags, UsageError } from "./commands/flags.ts";
 import { HubError, type HubOptions, parseRepositoryName } from "./data/hub.ts";
-import { hubSettings } from "./data/hub/environment.ts";
+import { type HubSettings, hubSettings } from "./data/hub/environment.ts";
 import { type UploadFile, uploadFiles, type UploadProgress } from "./data/hub/upload.ts";
 import { requireWriteAccess } from "./data/hub/write_access.ts";
 import { statOf } from "./data/pretrained.ts";
@@ -143,14 +143,19 @@ function requireName(name: string): void {
   );
 }
 
-function settingsOf(
+/** @throws {HubError} where the network is not to be asked */
+async function settingsOf(
   options: Pick<HubOptions, "endpoint" | "token" | "retry">,
-): ReturnType<typeof hubSettings> {
-  return hubSettings({
+): Promise<HubSettings> {
+  const settings = await hubSettings({
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.token === undefined ? {} : { token: options.token }),
     ...(options.retry === undefined ? {} : { retry: options.retry }),
   });
+  if (!settings.isOffline) return settings;
+  throw new HubError(
+    "Cannot push: found HF_HUB_OFFLINE set, expected the Hub to be asked. Unset it",
+  );
 }
 
 /** Everything to upload; what must be written first goes to `scratch`. */

@@ -161,6 +161,13 @@ for (
     ["no such folder", ["--checkpoint", "/nowhere", "--to", "a/b"], {}, 1, /no such folder/],
     ["no name", ["--checkpoint", GOLDEN, "--to", "model"], {}, 1, /expected owner\/name/],
     ["a bad token", ["--checkpoint", GOLDEN, "--to", "a/b"], { HF_TOKEN: "hf_no" }, 1, /HF_TOKEN/],
+    [
+      "no network wanted",
+      ["--checkpoint", GOLDEN, "--to", "a/b"],
+      { HF_HUB_OFFLINE: "1" },
+      1,
+      /Unset it/,
+    ],
     ["no token", ["--checkpoint", GOLDEN, "--to", "a/b"], { HF_TOKEN: "" }, 1, /settings\/tokens/],
   ] as const
 ) {

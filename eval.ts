@@ -46,6 +46,11 @@ export const COMMAND: Command<typeof EVAL_FLAGS> = {
 async function run(args: Arguments<typeof EVAL_FLAGS>): Promise<void> {
   const checkpoint = args.text("checkpoint");
   if (checkpoint === undefined) throw new UsageError("Cannot evaluate: expected --checkpoint DIR");
+  if (args.has("seed") && !args.has("sample")) {
+    throw new UsageError(
+      "Cannot use --seed without --sample: only drawing needs it, expected both",
+    );
+  }
   const hub = downloadDisplay();
   const dir = await checkpointFolder(checkpoint, hub);
   noteModel(checkpoint, dir, { isNamed: true, isVerified: args.has("verify") });

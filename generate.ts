@@ -131,6 +131,11 @@ async function run(args: Arguments<typeof FLAGS>): Promise<void> {
 /** @throws {UsageError} where flags contradict each other */
 function sampleMode(args: Arguments<typeof FLAGS>): SampleMode {
   const draws = (["temperature", "top-k", "top-p"] as const).filter((name) => args.has(name));
+  if (draws.length === 0 && args.has("seed")) {
+    throw new UsageError(
+      "Cannot use --seed without drawing: the likeliest tokens need none, expected --temperature, --top-k or --top-p too",
+    );
+  }
   if (draws.length === 0) return "greedy";
   if (args.has("greedy")) {
     throw new UsageError(`Cannot use --greedy with --${draws[0]}: expected one of them`);

@@ -89,6 +89,7 @@ export async function trainingRequest(
   };
   const vocabulary = checkpoint === undefined ? await vocabularySettings(changed, changes) : [];
   const config = settle(base, [...vocabulary, ...changes, `vlm_checkpoint_path=${out}`], file);
+  requirePushTarget(args, config);
   return {
     config,
     checkpoint,
@@ -129,8 +130,17 @@ function resumed(
 ): TrainingRequest {
   const { out, state } = resume;
   const config = settle(state.config, [...changes, `vlm_checkpoint_path=${out}`], file);
+  requirePushTarget(args, config);
   const checkpoint = initFrom(args) ?? state.checkpoint ?? undefined;
   return { ...rest, config, checkpoint, out, resume, memory: memoryAsBefore(rest.memory, resume) };
+}
+
+/** @throws {UsageError} where something is to be private and nothing to be pushed */
+function requirePushTarget(args: Arguments<typeof TRAIN_FLAGS>, { train }: Config): void {
+  if (!args.has("private") || train.push_to !== null) return;
+  throw new UsageError(
+    "Cannot use --private: nothing is pushed, expected --push-to owner/name too",
+  );
 }
 
 /** The model that the user asks to go on from. @throws {UsageError} where two are asked for */

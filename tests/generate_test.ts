@@ -270,6 +270,8 @@ for (
       2,
       /--greedy with --top-k/,
     ],
+    ["a seed for nothing", "generate", [picture, "a?", "--seed", "3"], 2, /expected --temperature/],
+    ["a seed for nothing", "eval", ["--checkpoint", model, "--seed", "3"], 2, /without --sample/],
     ["missing flags", "eval", [], 2, /expected --checkpoint DIR/],
     [
       "a missing checkpoint",

@@ -82,6 +82,7 @@ Deno.test("trainingRequest() takes datasets to evaluate on one by one, whose nam
   assertEquals(train.eval_datasets, ["a:b,c", "d"]);
   assertEquals(train.test_dataset_path, "Lin-Chen/MMStar", "that is asked too");
   assertEquals([train.push_to, train.push_private], ["me/a", true]);
+  await assertRejects(() => request("--private"), UsageError, "expected --push-to owner/name too");
   const { train: plain } = (await request("--set", "eval_datasets=a,b")).config;
   assertEquals(plain.eval_datasets, ["a", "b"]);
   const file = await fileWith('{"eval_datasets": ["a:b,c", "d"], "dataset_weights": [1, 2]}');

@@ -18,7 +18,8 @@ export class PictureError extends TypeError {
 function kindOf(value: unknown): string {
   if (value === null || value === undefined || Number.isNaN(value)) return "nothing";
   if (typeof value === "number" || typeof value === "bigint") return `the number ${value}`;
-  if (typeof value === "object") return Array.isArray(value) ? "a list" : "a struct";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (typeof value === "object") return "a struct";
   return `a value of type ${typeof value}`;
 }
 

@@ -127,6 +127,8 @@ Deno.test("an answer can be a number, a truth value or a list, and nothing that 
   for (const answer of [null, [], {}, [null], "", " \n"]) {
     await assertRejects(() => oneRow({ ...IMAGE, question: "q", answer }), TypeError, '"answer"');
   }
+  const empty = () => oneRow({ ...IMAGE, question: "q", answer: [] });
+  await assertRejects(empty, TypeError, "found an empty list, expected text");
 });
 
 Deno.test("messages of OpenAI, TRL, LLaVA and ShareGPT become questions with answers", async () => {

@@ -38,20 +38,26 @@ export function percentToAllow(bad: number, rows: number): number {
  * Stops where too many rows are bad.
  *
  * @param rowsTried how many rows were looked at
- * @param options `rows`: how many there are, by default those; `allowed`: the share that may be bad
+ * @param options `rows`: how many there are, by default those; `allowed`: the share that may be bad; `before`: bad rows that
+ * were looked at, too, and are not among `skipped`
  * @throws {TooManyBadRows} when more than that share of all rows is bad, and more than 3; or, among those that were looked at,
  * so many more than that share that it is no chance; or all are
  */
 export function requireFewBad(
   skipped: readonly SkippedRow[],
   rowsTried: number,
-  { rows = rowsTried, allowed = ALLOWED_BAD_ROWS }: { rows?: number; allowed?: number } = {},
+  { rows = rowsTried, allowed = ALLOWED_BAD_ROWS, before = 0 }: {
+    rows?: number;
+    allowed?: number;
+    before?: number;
+  } = {},
 ): void {
   const expected = rowsTried * allowed;
   const byChance = expected + 3 * Math.sqrt(expected * (1 - allowed)); // three standard deviations
   const tolerated = Math.max(TOLERATED_BAD_ROWS, Math.min(rows * allowed, byChance));
-  if (skipped.length > tolerated || skipped.length === rowsTried && rowsTried > 0) {
-    throw new TooManyBadRows(skipped, rowsTried, allowed);
+  const bad = skipped.length + before;
+  if (bad > tolerated || bad === rowsTried && rowsTried > 0) {
+    throw new TooManyBadRows(skipped, rowsTried, { allowed, before });
   }
 }
 
@@ -60,16 +66,25 @@ export class TooManyBadRows extends RangeError {
   override name = "RangeError";
 
   /** The message names the first of them. */
-  constructor(skipped: readonly SkippedRow[], rowsTried: number, allowed: number) {
+  constructor(
+    skipped: readonly SkippedRow[],
+    rowsTried: number,
+    { allowed, before }: { allowed: number; before: number },
+  ) {
+    const bad = skipped.length + before;
     const named = skipped.slice(0, 1)
-      .map(({ imageName, reason }) => `${imageName}: ${reason.slice(0, MOST_CHARACTERS)}`).join();
-    const remedy = skipped.length < rowsTried
-      ? `, or go on without them: --allow-bad-rows ${percentToAllow(skipped.length, rowsTried)}%`
+      .map(({ imageName, reason }) =>
+        ` The first${before > 0 ? " since it was resumed" : ""}: ${imageName}: ${
+          reason.slice(0, MOST_CHARACTERS)
+        }`
+      ).join();
+    const remedy = bad < rowsTried
+      ? `, or go on without them: --allow-bad-rows ${percentToAllow(bad, rowsTried)}%`
       : "";
     super(
-      `Cannot go on: ${skipped.length} of ${rowsTried} rows cannot be read, expected at most ${
+      `Cannot go on: ${bad} of ${rowsTried} rows cannot be read, expected at most ${
         100 * allowed
-      } %. Repair them or leave them out${remedy}. The first: ${named}`,
+      } %. Repair them or leave them out${remedy}.${named}`,
     );
   }
 }

@@ -32,6 +32,8 @@ export interface LoaderState {
   epoch: number;
   /** Samples of the epoch's order that are behind: a multiple of the batch size. */
   index: number;
+  /** Numbers of the rows before it that could not be read; absent where there are none. */
+  bad_rows?: readonly number[] | undefined;
 }
 
 /**
@@ -78,10 +80,13 @@ export class Loader implements Disposable {
   /** Batches to keep under way while the consumer is busy. */
   readonly #ahead: number;
   readonly #skipped: SkippedRow[] = [];
+  /** Numbers of those, and of the ones that were met before the place that was restored. */
   readonly #badRows = new Set<number>();
   /** 1 at rows that were read or tried. (rows) */
   readonly #tried: Uint8Array;
   #triedRows = 0;
+  /** At most so many were tried before the place that was restored. */
+  #triedBefore = 0;
   #waitMilliseconds = 0;
   #seed: number;
   /** Number of the next batch, counted through all epochs. */
@@ -142,7 +147,8 @@ export class Loader implements Disposable {
   state(): LoaderState {
     const epoch = Math.floor(this.#next / this.batchesPerEpoch);
     const index = (this.#next % this.batchesPerEpoch) * this.batchSize;
-    return { seed: this.#seed, epoch, index };
+    const bad = this.#badRows.size > 0 ? { bad_rows: [...this.#badRows] } : {};
+    return { seed: this.#seed, epoch, index, ...bad };
   }
 
   /**
@@ -150,7 +156,7 @@ export class Loader implements Disposable {
    *
    * @throws {RangeError} when the place is not the beginning of a batch of this loader
    */
-  restore({ seed, epoch, index }: LoaderState): void {
+  restore({ seed, epoch, index, bad_rows: bad = [] }: LoaderState): void {
     const batch = index / this.batchSize;
     const whole = [seed, epoch, batch].every((value) => Number.isInteger(value) && value >= 0);
     if (!whole || batch >= this.batchesPerEpoch) {
@@ -163,6 +169,8 @@ export class Loader implements Disposable {
     this.#seed = seed;
     this.#next = epoch * this.batchesPerEpoch + batch;
     this.#queue = [];
+    for (const row of bad) this.#badRows.add(row);
+    this.#triedBefore = epoch > 0 ? this.#source.rows : index + bad.length;
   }
 
   #request(number: number): Promise<BuiltBatch> {
@@ -190,10 +198,13 @@ export class Loader implements Disposable {
       this.#badRows.add(bad.row);
       this.#skipped.push(bad);
     }
-    const allowed = this.#allowedBadRows;
-    requireFewBad(this.#skipped, this.#triedRows, { rows: this.#source.rows, allowed });
+    const { rows: all } = this.#source;
+    const tried = Math.min(all, this.#triedBefore + this.#triedRows);
+    const before = this.#badRows.size - this.#skipped.length;
+    const limits = { rows: all, allowed: this.#allowedBadRows, before };
+    requireFewBad(this.#skipped, tried, limits);
     if (batch) return batch;
-    throw new TooManyBadRows(this.#skipped, this.#triedRows, allowed);
+    throw new TooManyBadRows(this.#skipped, tried, limits);
   }
 
   /**

@@ -37,8 +37,13 @@ export interface TrainerState {
   readonly config: Config;
   /** The model that the run began from; null for a new one. */
   readonly checkpoint: string | null;
-  /** The place in the stream of training batches. */
-  readonly loader: { readonly seed: number; readonly epoch: number; readonly index: number };
+  /** The place in the stream of training batches, and the rows before it that could not be read; absent where there are none. */
+  readonly loader: {
+    readonly seed: number;
+    readonly epoch: number;
+    readonly index: number;
+    readonly bad_rows?: readonly number[] | undefined;
+  };
   /**
    * Questions to train on and to evaluate on; of files on this machine a fingerprint of what they hold, null in other runs;
    * the commits of datasets on the Hub, by their names there.

@@ -150,7 +150,9 @@ export async function restoreRun(run: Run, { folder, state }: SavedRun): Promise
   const { seed, batch_size: batchSize } = run.config.train;
   // The same place, unless --force changed what it is counted in.
   const batch = Math.min(Math.floor(state.loader.index / batchSize), loader.batchesPerEpoch - 1);
-  loader.restore({ seed, epoch: state.loader.epoch, index: batch * batchSize });
+  const { epoch, bad_rows: bad } = state.loader;
+  const isSame = state.data.fingerprint === run.data.fingerprint; // other data may have been mended
+  loader.restore({ seed, epoch, index: batch * batchSize, bad_rows: isSame ? bad : undefined });
   // The process may have been killed between both.
   if (run.best.step === state.step) await run.best.save(run.model);
 }

@@ -242,6 +242,24 @@ for (const workers of [0, 1]) {
       assertEquals(loader.skipped.length, 4);
     }));
 
+  Deno.test(`Loader counts the bad rows before a saved state, with ${workers} workers`, () => {
+    const bad = [1, 3, 5, 7, 9];
+    return withBadRows({ rows: 100, bad, workers }, async (loader) => {
+      let state = loader.state();
+      while (loader.skipped.length < 3) {
+        await loader.next();
+        state = JSON.parse(JSON.stringify(loader.state()));
+      }
+      assertEquals(state.bad_rows, loader.skipped.map(({ row }) => row));
+      await withBadRows({ rows: 100, bad, workers }, async (resumed) => {
+        resumed.restore(state);
+        assertEquals(resumed.state(), state);
+        await assertRejects(() => take(resumed, 17), TooManyBadRows, /4 of /.source);
+        assertEquals(resumed.skipped.length, 1);
+      });
+    });
+  });
+
   Deno.test(`Loader goes on where so many bad rows are allowed, with ${workers} workers`, () => {
     const bad = Array.from({ length: 60 }, (_, i) => i);
     const options = { rows: 80, bad, workers, allowedBadRows: 0.8 };
